@@ -1,0 +1,1 @@
+"""The commands behind `lookalike`, one module a command."""

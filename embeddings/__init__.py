@@ -1,0 +1,1 @@
+"""Images in, vectors and labels out, and the collection that keeps them."""

@@ -1,0 +1,1 @@
+"""What runs a network: one interface, one module an implementation."""

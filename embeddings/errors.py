@@ -1,0 +1,97 @@
+"""Every error of ours: a stable code for programs and one sentence for people."""
+
+
+class LookalikeError(Exception):
+    """Something went wrong in lookalike."""
+
+    code = "internal"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        """Take the sentence for the user (default: the class docstring) and the request field it is about."""
+        super().__init__(message or type(self).__doc__)
+        self.field = field
+
+    @property
+    def message(self) -> str:
+        """The sentence that a user is shown."""
+        return str(self)
+
+    def __reduce__(self) -> tuple[type, tuple[str], dict[str, str | None]]:
+        """Keep `field` when an error crosses a process boundary."""
+        return type(self), (str(self),), {"field": self.field}
+
+
+class ImageError(LookalikeError):
+    """The image could not be used."""
+
+    code = "image_undecodable"
+
+
+class ImageUndecodable(ImageError):
+    """The file is damaged or is not an image."""
+
+
+class ImageTooLarge(ImageError):
+    """The image has more bytes or pixels than are allowed."""
+
+    code = "image_too_large"
+
+
+class UnsupportedFormat(ImageError):
+    """The file is not in an image format that lookalike reads."""
+
+    code = "unsupported_format"
+
+
+class FileUnreadable(ImageError):
+    """The file could not be read."""
+
+    code = "file_unreadable"
+
+
+class UsageError(LookalikeError):
+    """The request asks for something that is not possible."""
+
+    code = "invalid_request"
+
+
+class NotFound(LookalikeError):
+    """There is nothing of that name."""
+
+    code = "not_found"
+
+
+class ModelError(LookalikeError):
+    """The model cannot be used."""
+
+    code = "model_unavailable"
+
+
+class ModelMismatch(LookalikeError):
+    """The collection was made with another model."""
+
+    code = "model_mismatch"
+
+
+class StoreUnavailable(LookalikeError):
+    """The vector store does not answer."""
+
+    code = "store_unavailable"
+
+
+class DataDirectoryLocked(StoreUnavailable):
+    """The data directory is in use by another process."""
+
+    code = "data_directory_locked"
+
+
+class DiskFull(StoreUnavailable):
+    """The disk is full."""
+
+    code = "disk_full"
+
+
+class Busy(LookalikeError):
+    """Too many requests are waiting; try again shortly."""
+
+    code = "busy"

@@ -1,0 +1,56 @@
+"""Every environment variable, read once at start-up."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from embeddings.errors import UsageError
+
+PREFIX = "LOOKALIKE_"
+
+
+class Settings(BaseSettings):
+    """The settings of one process; each field is the variable LOOKALIKE_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+
+    data: Annotated[Path, Field(description="everything kept on this machine")] = Path("data")
+    milvus_uri: Annotated[
+        str, Field(description="empty: Milvus Lite under LOOKALIKE_DATA; else http(s)://host:port or a Zilliz Cloud URI")
+    ] = ""
+    milvus_token: Annotated[str, Field(description="user:password or API key of the Milvus server", repr=False)] = ""
+    milvus_timeout: Annotated[float, Field(gt=0, description="seconds a call to the store may take")] = 30.0
+    collection: Annotated[str, Field(description="the collection used when none is named")] = "photos"
+    model: Annotated[
+        str, Field(description="a timm name, hf-hub:..., or ARCHITECTURE@FILE.safetensors")
+    ] = "tf_efficientnet_lite0"
+    engine: Annotated[Literal["auto", "torch", "openvino"], Field(description="what runs the network")] = "auto"
+    device: Annotated[
+        str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 where the processor or GPU has it")
+    ] = "auto"
+    max_bytes: Annotated[int, Field(gt=0, description="bytes one image file may have")] = 100_000_000
+    max_pixels: Annotated[int, Field(gt=0, description="pixels one image may have")] = 180_000_000
+    decode_timeout: Annotated[float, Field(gt=0, description="seconds one image may take to decode")] = 20.0
+    decode_memory: Annotated[int, Field(gt=0, description="bytes one decode process may take")] = 1_000_000_000
+    decode_processes: Annotated[int, Field(ge=0, description="decode processes; 0: one a processor")] = 0
+    min_confidence: Annotated[
+        float, Field(ge=0, le=1, description="confidence from which a label is stored as a tag")
+    ] = 0.2
+    queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
+
+
+def read_settings() -> Settings:
+    """Return the settings of the environment.
+
+    Raises UsageError naming every variable with a wrong value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']} (it is {e['input']!r})" for e in error.errors()]
+        raise UsageError("wrong setting: " + "; ".join(faults)) from error
