@@ -1,0 +1,50 @@
+# make run PHOTOS=~/Pictures   sets everything up, indexes the folder and serves it
+# make test                    sets everything up and runs all tests
+# make lint                    format, lint, types and layers
+# make test-long               the long random versions of the tests
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PHOTOS ?=
+PORT   ?= 8000
+
+.PHONY: run test test-long lint clean
+
+run: $(VENV)/.run
+	@$(BIN)/lookalike run --port $(PORT) $(if $(PHOTOS),"$(PHOTOS)")
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-long: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow --timeout 1800
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.run: pyproject.toml $(BIN)/pip
+	@echo "Setting up: the first time takes a few minutes and about 6 GB."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(BIN)/pip
+	@echo "Setting up: the first time takes a few minutes and about 6 GB."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[demo,test]"
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "lookalike needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Debian keeps venv in a package of its own: installing python3-venv"; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq python3-venv; \
+	  else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq python3-venv; fi; } \
+	  || { echo "install it by hand: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

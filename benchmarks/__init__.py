@@ -1,0 +1,1 @@
+"""What is measured: scripts that anyone can run, with dated results in results/."""

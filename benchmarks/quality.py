@@ -1,0 +1,101 @@
+"""Retrieval quality on any folder of class folders: recall@1, precision@10 and mAP, each photo asking for its class.
+
+    python -m benchmarks.quality FOLDER
+
+A photo's class is the folder it lies in. Recall@1 and precision@10 are what searches of the store give; mAP (mean over
+photos of the mean precision at the rank of each photo of the class) is computed from the stored vectors, exactly.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from benchmarks.common import fresh, write_results
+from embeddings.records import Collection, Row
+from indexer.pipeline import chunks, index_folder
+from indexer.sources import source_of
+
+QUERIES_A_CALL = 64
+
+
+def main() -> None:
+    """Index the folder into a fresh collection and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    source = source_of(parser.parse_args().folder)
+    with fresh() as bench:
+        collection = bench.store.create("quality", bench.embedder.identity)
+        settings = bench.settings
+        progress = index_folder(source, collection, bench.embedder, settings.max_bytes, False, lambda _: None)
+        rows = all_rows(collection)
+        classes = [class_of(row) for row in rows]
+        found = neighbours(collection, rows, 10)
+        labelled = {row.id: label for row, label in zip(rows, classes, strict=True)}
+        ranked = [[labelled[i] == label for i in ids] for ids, label in zip(found, classes, strict=True)]
+        vectors = np.stack([row.vector for row in rows if row.vector is not None])
+        write_results(
+            "quality",
+            {
+                "folder": Path(source).name,
+                "model": bench.embedder.identity.name,
+                "engine": bench.embedder.engine.name,
+                "images": len(rows),
+                "failed": progress.failed,
+                "classes": len(set(classes)),
+                "recall@1": round(recall_at_1(ranked), 4),
+                "precision@10": round(precision_at(ranked, 10), 4),
+                "mAP": round(mean_average_precision(vectors, classes), 4),
+            },
+        )
+
+
+def all_rows(collection: Collection) -> list[Row]:
+    """Return every row with its vector."""
+    ids = [known.id for known in collection.known()]
+    return [row for chunk in chunks(ids, 500) for row in collection.fetch(chunk, with_vectors=True)]
+
+
+def class_of(row: Row) -> str:
+    """Return the folder a photo lies in."""
+    return str(PurePosixPath(row.path).parent)
+
+
+def neighbours(collection: Collection, rows: Sequence[Row], number: int) -> list[list[str]]:
+    """Return the ids of the nearest other rows of each row, as the store's search gives them."""
+    found = []
+    for chunk in chunks(rows, QUERIES_A_CALL):
+        vectors = np.stack([row.vector for row in chunk if row.vector is not None])
+        for row, hits in zip(chunk, collection.search(vectors, number + 1), strict=True):
+            found.append([hit.row.id for hit in hits if hit.row.id != row.id][:number])
+    return found
+
+
+def recall_at_1(ranked: Sequence[Sequence[bool]]) -> float:
+    """Return the share of queries whose nearest other photo is of their class."""
+    return float(np.mean([bool(hits) and hits[0] for hits in ranked]))
+
+
+def precision_at(ranked: Sequence[Sequence[bool]], number: int) -> float:
+    """Return the mean share of the first `number` results that are of the query's class."""
+    return float(np.mean([sum(hits[:number]) / number for hits in ranked]))
+
+
+def mean_average_precision(vectors: np.ndarray, classes: Sequence[str]) -> float:
+    """Return mAP over all other photos, by exact cosine; queries whose class has no other photo are left out."""
+    scores = vectors @ vectors.T
+    np.fill_diagonal(scores, -np.inf)
+    labels = np.unique(classes, return_inverse=True)[1]
+    precisions = []
+    for i, label in enumerate(labels):
+        order = np.argsort(-scores[i], kind="stable")[:-1]
+        right = labels[order] == label
+        if right.any():
+            ranks = np.flatnonzero(right) + 1
+            precisions.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    return float(np.mean(precisions))
+
+
+if __name__ == "__main__":
+    main()

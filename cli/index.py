@@ -1,0 +1,153 @@
+"""`lookalike index`: make a collection hold every image of a folder."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import click
+
+from cli.common import (
+    collection_option,
+    json_option,
+    model_option,
+    plural,
+    print_json,
+    progress_bar,
+    settings_with,
+    store_of,
+)
+from embeddings.embedder import Embedder
+from embeddings.locations import shown, to_text
+from embeddings.records import Collection
+from embeddings.settings import Settings
+from indexer.pipeline import index_folder
+from indexer.reports import Failure, Progress
+from indexer.sources import source_of
+
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What one run did. `found` is the sum of `indexed`, `copied`, `skipped` and `failed`."""
+
+    collection: str
+    model: str
+    found: int
+    indexed: int
+    copied: int
+    skipped: int
+    removed: int
+    failed: int
+    seconds: float
+    images_per_second: float
+    failures: list[Failure]
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@collection_option
+@model_option
+@click.option("--prune", is_flag=True, help="Remove the rows of files that are gone.")
+@click.option("--watch", is_flag=True, help="Go on as files come, change and go (implies --prune) until Ctrl-C.")
+@json_option
+def index(source: Path, collection: str | None, model: str | None, prune: bool, watch: bool, as_json: bool) -> int:
+    """Make a collection hold every image of the folder SOURCE.
+
+    Files that are indexed and unchanged are not opened again, files that were renamed, moved or doubled are copied
+    from the row that has their content. Files that fail are listed and never stop the run. Ctrl-C stops it; the next
+    run goes on where it stopped.
+    """
+    settings = settings_with(collection, model)
+    folder = source_of(source)
+    with store_of(settings) as store, Embedder(settings) as embedder:
+        target = store.create(settings.collection, embedder.identity)
+        report = index_once(folder, target, embedder, settings, prune or watch)
+        print_json(report) if as_json else print_report(report)
+        if watch:
+            _watch(folder, target, embedder, settings, as_json)
+    return 1 if report.failed else 0
+
+
+def index_once(folder: str, target: Collection, embedder: Embedder, settings: Settings, prune: bool) -> IndexReport:
+    """Index a folder (see sources.source_of) with a progress bar and return the report."""
+    began = time.perf_counter()
+    with IndexBar(Path(folder).name) as bar:
+        try:
+            progress = index_folder(folder, target, embedder, settings.max_bytes, prune, bar.show)
+        except KeyboardInterrupt:
+            bar.close()
+            click.echo(
+                f"{bar.finished:,} of {plural(bar.found, 'image')} done; the next run goes on from there", err=True
+            )
+            raise
+    return _report(target, folder, progress, time.perf_counter() - began)
+
+
+def print_report(report: IndexReport) -> None:
+    """Print the report for people."""
+    click.echo(
+        f"{report.collection}: {plural(report.found, 'image')} found, {report.indexed:,} indexed, "
+        f"{report.copied:,} copied, {report.skipped:,} unchanged, {report.removed:,} removed, {report.failed:,} failed "
+        f"in {report.seconds:.1f} s ({report.images_per_second:,.0f} images/s)"
+    )
+    for failure in report.failures[:MOST_SHOWN]:
+        click.echo(f"  failed: {failure.path}: {failure.message}", err=True)
+    if report.failed > MOST_SHOWN:
+        click.echo(f"  ... and {report.failed - MOST_SHOWN:,} more; --json lists them all", err=True)
+
+
+def _report(target: Collection, folder: str, progress: Progress, seconds: float) -> IndexReport:
+    return IndexReport(
+        collection=target.name,
+        model=target.model.name,
+        found=progress.found,
+        indexed=progress.indexed,
+        copied=progress.copied,
+        skipped=progress.skipped,
+        removed=progress.removed,
+        failed=progress.failed,
+        seconds=round(seconds, 3),
+        images_per_second=round((progress.indexed + progress.copied) / seconds, 1),
+        failures=[Failure(shown(to_text(folder), f.path), f.code, f.message) for f in progress.failures],
+    )
+
+
+class IndexBar:
+    """The progress bar of one run; a context manager."""
+
+    def __init__(self, label: str) -> None:
+        self.found = self.finished = 0
+        self._bar = progress_bar(0, label)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def show(self, progress: Progress) -> None:
+        """Bring the bar up to date."""
+        if self.found != progress.found:
+            self._bar.reset(progress.found)
+        self._bar.update(progress.finished - self.finished)
+        if progress.failed:
+            self._bar.set_postfix(failed=progress.failed, refresh=False)
+        self.found, self.finished = progress.found, progress.finished
+
+    def close(self) -> None:
+        """Clear the bar."""
+        self._bar.close()
+
+
+def _watch(folder: str, target: Collection, embedder: Embedder, settings: Settings, as_json: bool) -> None:
+    """Take the difference again whenever something below the folder changes, until Ctrl-C."""
+    from watchfiles import watch  # noqa: PLC0415 - only here
+
+    click.echo(f"watching {folder}; Ctrl-C stops", err=True)
+    # Where the system does not tell of changes (network mounts), and for what came before the watch began: every 30 s.
+    for _ in watch(folder, raise_interrupt=False, yield_on_timeout=True, rust_timeout=30_000):
+        report = index_once(folder, target, embedder, settings, prune=True)
+        if report.indexed or report.copied or report.removed or report.failed:
+            print_json(report) if as_json else print_report(report)

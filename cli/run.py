@@ -1,0 +1,84 @@
+"""`lookalike run`: index a folder, show what came of it, and serve it."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import numpy as np
+
+from cli.common import collection_option, in_words, model_option, settings_with, store_of
+from cli.index import index_once, print_report
+from cli.serve import host_option, port_option, warn_of_strangers
+from embeddings.embedder import Embedder
+from embeddings.errors import UsageError
+from embeddings.files import write_atomically
+from embeddings.locations import display_path
+from embeddings.records import Collection, Row
+from indexer.sources import source_of
+
+EXAMPLES = 3
+SAMPLE = 200
+DEMO_PHOTOS = (
+    *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png"),
+    *("coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png", "microaneurysms.png", "moon.png"),
+    *("motorcycle_left.png", "motorcycle_right.png", "page.png", "retina.jpg", "rocket.jpg", "text.png"),
+)
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@host_option
+@port_option
+@collection_option
+@model_option
+def run(folder: Path | None, host: str, port: int, collection: str | None, model: str | None) -> None:
+    """Index FOLDER, show what came of it, and serve it until Ctrl-C.
+
+    Without FOLDER, a few photos that come with scikit-image are taken.
+    """
+    from api.server import listening, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
+
+    settings = settings_with(collection, model)
+    source = source_of(folder or demo_folder(settings.data))
+    warn_of_strangers(host)
+    with listening(host, port) as listener, store_of(settings) as store, Embedder(settings) as embedder:
+        click.echo(f"indexing {source}", err=True)
+        target = store.create(settings.collection, embedder.identity)
+        print_report(index_once(source, target, embedder, settings, prune=False))
+        show_examples(target)
+        serve_opened(settings, listener, embedder, store, lambda address: click.echo(f"open {address} (Ctrl-C stops)"))
+
+
+def demo_folder(data: Path) -> Path:
+    """Return a folder of photos that scikit-image carries, copied. Raises UsageError if it is not installed."""
+    package = find_spec("skimage")
+    if package is None or package.origin is None:
+        raise UsageError("name a folder of photos, or install the demo's: pip install 'lookalike[demo]'")
+    photos = data / "demo"
+    for name in DEMO_PHOTOS:
+        if not (photos / name).exists():
+            write_atomically(photos / name, (Path(package.origin).parent / "data" / name).read_bytes())
+    return photos
+
+
+def show_examples(collection: Collection) -> None:
+    """Print the tags of three pictures and what looks most like them: those of the most alike pairs."""
+    sample = [row.id for row in collection.browse(limit=SAMPLE) if row.tags]
+    rows = [row for row in collection.fetch(sample, with_vectors=True) if row.vector is not None]
+    if not rows:
+        return
+    vectors = np.array([row.vector for row in rows])
+    found = collection.search(vectors, limit=2)
+    pairs = [(row, hit) for row, hits in zip(rows, found, strict=True) for hit in hits if hit.row.id != row.id]
+    shown: set[str] = set()
+    for row, hit in sorted(pairs, key=lambda pair: -pair[1].score):
+        if len(shown) == 2 * EXAMPLES:
+            break
+        if not {row.id, hit.row.id} & shown:
+            shown |= {row.id, hit.row.id}
+            click.echo(f"  {_name(row)}: {in_words(row.tags[:4])}")
+            click.echo(f"    looks most like {_name(hit.row)} ({hit.score:.2f})")
+
+
+def _name(row: Row) -> str:
+    return Path(display_path(row)).name

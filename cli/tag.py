@@ -1,0 +1,103 @@
+"""`lookalike tag`: say what is in images."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.common import in_words, json_option, model_option, plural, print_json, progress_bar, settings_with
+from embeddings.embedder import BATCH, Embedder, Embedding
+from embeddings.errors import FileUnreadable, LookalikeError, UsageError
+from embeddings.locations import readable, shown, to_text
+from indexer.pipeline import chunks
+from indexer.reading import Content, Read, read_files
+from indexer.sources import FileReference, Unlistable, list_folder, source_of
+
+AHEAD = 4 * BATCH
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@model_option
+@click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, help="Leave out less probable labels.")
+@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Labels an image at most.")
+@json_option
+def tag(images: Sequence[Path], model: str | None, min_confidence: float, limit: int, as_json: bool) -> int:
+    """Say what is in each IMAGE; a folder stands for all images below it.
+
+    Confidences are calibrated probabilities. Nothing is indexed.
+    """
+    settings = settings_with(model=model)
+    with Embedder(settings) as embedder:
+        if embedder.headless:
+            raise UsageError(f"{embedder.identity.name} has no classes and gives no tags: choose another with --model")
+        files = [file for image in images for file in _files(image)]
+        documents = []
+        with progress_bar(len(files), "tagging") as bar:
+            for path, result in _tagged(files, embedder, settings.max_bytes):
+                documents.append(_document(path, result, limit, min_confidence))
+                bar.update()
+                if not as_json:
+                    bar.write(_line(documents[-1]))
+    failed = sum("error" in document for document in documents)
+    if as_json:
+        print_json({"model": embedder.identity.name, "images": documents})
+    elif failed:
+        click.echo(f"{plural(failed, 'image')} of {len(documents):,} failed", err=True)
+    return 1 if failed else 0
+
+
+def _files(image: Path) -> Iterator[FileReference | Unlistable]:
+    """Yield the files an argument names, with the path that is shown for each."""
+    if not image.is_dir():
+        yield _named_file(image)
+        return
+    source_of(image)  # says what is wrong with a folder that cannot be read
+    for item in list_folder(str(image)):
+        path = shown(to_text(str(image)), item.path)
+        if isinstance(item, Unlistable):
+            yield Unlistable(path, item.error)
+        else:
+            yield FileReference(path, item.file, item.bytes, item.modified_at)
+
+
+def _named_file(image: Path) -> FileReference | Unlistable:
+    path = readable(str(image))
+    try:
+        status = image.stat()
+    except FileNotFoundError:
+        return Unlistable(path, FileUnreadable("there is no such file"))
+    except (OSError, ValueError) as error:
+        return Unlistable(path, FileUnreadable(f"the file cannot be read: {error}"))
+    return FileReference(path, str(image), status.st_size, status.st_mtime_ns)
+
+
+def _tagged(
+    files: Sequence[FileReference | Unlistable], embedder: Embedder, max_bytes: int
+) -> Iterator[tuple[str, Embedding | LookalikeError]]:
+    """Yield each file's embedding or error; files that cannot be looked at come first."""
+    for item in files:
+        if isinstance(item, Unlistable):
+            yield item.path, item.error
+    readable = [item for item in files if isinstance(item, FileReference)]
+    for chunk in chunks(read_files(readable, max_bytes), AHEAD):
+        yield from _embedded(chunk, embedder)
+
+
+def _embedded(chunk: Sequence[Read], embedder: Embedder) -> Iterator[tuple[str, Embedding | LookalikeError]]:
+    embedded = iter(embedder.embed([content.data for _, content in chunk if isinstance(content, Content)]))
+    for file, content in chunk:
+        yield file.path, next(embedded) if isinstance(content, Content) else content
+
+
+def _document(path: str, result: Embedding | LookalikeError, limit: int, minimum: float) -> dict[str, Any]:
+    if isinstance(result, LookalikeError):
+        return {"path": path, "error": {"code": result.code, "message": result.message}}
+    return {"path": path, "labels": [label for label in result.labels[:limit] if label.confidence >= minimum]}
+
+
+def _line(document: dict[str, Any]) -> str:
+    if "error" in document:
+        return f"{document['path']}: failed: {document['error']['message']}"
+    return f"{document['path']}: {in_words(document['labels'])}"

@@ -1,0 +1,50 @@
+"""torch on CUDA or the processor."""
+
+import threading
+
+import numpy as np
+import torch
+
+from embeddings.errors import ModelError
+from embeddings.models import Model
+
+
+class TorchEngine:
+    """Runs the network eagerly in channels_last, under autocast where it computes in bf16."""
+
+    def __init__(self, model: Model, device: str, precision: str) -> None:
+        """Load `model` on `device` (auto, cpu, cuda or cuda:N) at `precision` (auto, fp32 or bf16).
+
+        Raises ModelError if the device is not there.
+        """
+        self._device = _device(device)
+        bf16 = precision == "bf16" or (precision == "auto" and _has_bf16(self._device))
+        self._autocast = torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bf16)
+        self._network = model.network.to(self._device).to(memory_format=torch.channels_last)
+        self._lock = threading.Lock()
+        self.name = f"torch {self._device} {'bf16' if bf16 else 'fp32'}"
+
+    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """See Engine."""
+        with self._lock, torch.inference_mode(), self._autocast:
+            outputs = self._network(torch.from_numpy(pixels).to(self._device))
+        arrays = [output.to(torch.float32).cpu().numpy() for output in outputs]
+        return arrays[0], arrays[1] if len(arrays) > 1 else None
+
+
+def cuda_works() -> bool:
+    """Return whether torch can use a GPU."""
+    return torch.cuda.is_available()
+
+
+def _device(name: str) -> torch.device:
+    device = torch.device(("cuda" if cuda_works() else "cpu") if name == "auto" else name)
+    if device.type == "cuda" and not (cuda_works() and (device.index or 0) < torch.cuda.device_count()):
+        raise ModelError(f"there is no device {name} here: set LOOKALIKE_DEVICE to auto or cpu")
+    return device
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())

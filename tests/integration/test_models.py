@@ -1,0 +1,195 @@
+"""Models by name: packaged weights, checkpoints of all kinds, and every way to get it wrong."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import safetensors.torch
+import timm
+import torch
+from toy import picture
+
+from embeddings.embedder import Embedder
+from embeddings.errors import ModelError
+from embeddings.models import PACKAGED, Model, packaged_file
+from embeddings.networks import from_checkpoint
+from embeddings.settings import Settings
+
+SMALL = "mobilenetv3_small_050"  # 1.6 M parameters
+
+
+def weights(classes: int = 1000) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return timm.create_model(SMALL, num_classes=classes).state_dict()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(weights(), path)
+    return path
+
+
+def test_the_packaged_model_needs_no_network_and_keeps_its_card(tmp_path):
+    card = Model("tf_efficientnet_lite0", tmp_path).card
+    assert card.identity.dimension == 1280
+    assert (card.spec.height, card.spec.crop_pct, card.spec.interpolation) == (224, 0.875, "bicubic")
+    assert len(card.classes) == 1000
+    again = Model("tf_efficientnet_lite0", tmp_path)
+    assert again.card == card
+    assert "network" not in vars(again)
+
+
+def test_a_damaged_card_is_made_again(tmp_path):
+    model = Model("tf_efficientnet_lite0", tmp_path)
+    card = model.card
+    (model.directory / "card.json").write_text('{"identity": ')
+    assert Model("tf_efficientnet_lite0", tmp_path).card == card
+
+
+def test_packaged_weights_are_those_that_were_published():
+    assert packaged_file("tf_efficientnet_lite0").name in PACKAGED["tf_efficientnet_lite0"].file
+
+
+def test_the_network_does_what_timm_does(tmp_path):
+    """Vectors are timm's pooled features, made length 1, of pixels normalised as the model's config says."""
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(weights(), path)
+    network = from_checkpoint(SMALL, path)
+    pixels = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8)
+    mean, std = (torch.tensor(network.config[k]) for k in ("mean", "std"))
+    images = ((pixels / 255 - mean) / std).permute(0, 3, 1, 2)
+    trunk = timm.create_model(SMALL).eval()
+    trunk.load_state_dict(weights())
+    with torch.inference_mode():
+        features = trunk.forward_head(trunk.forward_features(images), pre_logits=True)
+        vectors, logits = network(pixels)
+        assert torch.allclose(vectors, features / features.norm(dim=1, keepdim=True), atol=1e-5)
+        assert torch.allclose(logits, trunk(images), atol=1e-3)
+
+
+def test_the_fingerprint_follows_the_weights_not_the_file(tmp_path, checkpoint):
+    torch.save({"state_dict": weights()}, tmp_path / "same.pth")
+    changed = weights()
+    changed["conv_stem.weight"] += 0.01
+    safetensors.torch.save_file(changed, tmp_path / "changed.safetensors")
+    one, same, other = (
+        Model(f"{SMALL}@{tmp_path / name}", tmp_path).card.identity.fingerprint
+        for name in ("weights.safetensors", "same.pth", "changed.safetensors")
+    )
+    assert one == same != other
+
+
+def test_a_checkpoint_brings_its_own_classes_and_names(tmp_path):
+    path = tmp_path / "fruit.safetensors"
+    safetensors.torch.save_file(weights(classes=3), path)
+    assert [c.name for c in Model(f"{SMALL}@{path}", tmp_path).card.classes] == ["class 0", "class 1", "class 2"]
+    (tmp_path / "fruit.labels.txt").write_text("apple\npear\nplum\n")
+    assert [c.name for c in Model(f"{SMALL}@{path}", tmp_path).card.classes] == ["apple", "pear", "plum"]
+    (tmp_path / "fruit.labels.txt").write_text("apple\n")
+    with pytest.raises(ModelError, match="1 names, but the model has 3 classes"):
+        _ = Model(f"{SMALL}@{path}", tmp_path).card
+
+
+@pytest.mark.parametrize("classes, first", [(11821, "genus"), (21841, "organism")])
+def test_other_imagenet_label_sets_have_their_own_names(tmp_path, classes, first):
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(weights(classes), path)
+    card = Model(f"{SMALL}@{path}", tmp_path).card
+    assert len(card.classes) == classes
+    assert all(c.key.startswith("n") and c.name for c in card.classes)
+    assert "tabby" in {c.name for c in card.classes}
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_a_headless_model_gives_vectors_and_no_tags(tmp_path, engine):
+    path = tmp_path / "trunk.safetensors"
+    safetensors.torch.save_file(weights(classes=0), path)
+    settings = Settings(data=tmp_path, model=f"{SMALL}@{path}", engine=engine)
+    with Embedder(settings) as embedder:
+        assert embedder.headless
+        (embedding,) = embedder.embed([picture("red")])
+        assert embedding.vector.shape == (embedder.identity.dimension,)
+        assert np.linalg.norm(embedding.vector) == pytest.approx(1.0, abs=1e-3)
+        assert embedding.labels == () and embedding.tags == ()
+
+
+def write_rubbish(path):
+    path.write_bytes(b"not weights at all")
+
+
+def write_unfit(path):
+    safetensors.torch.save_file({"conv.weight": torch.zeros(3)}, path)
+
+
+def write_other_shape(path):
+    tensors = weights()
+    tensors["conv_stem.weight"] = torch.zeros(7, 3, 3, 3)
+    safetensors.torch.save_file(tensors, path)
+
+
+class Attack:
+    """A pickle that would run a command when it is loaded."""
+
+    def __reduce__(self):
+        return print, ("owned",)
+
+
+def write_attack(path):
+    path.write_bytes(pickle.dumps(Attack()))
+
+
+@pytest.mark.parametrize(
+    "name, write, says",
+    [
+        ("missing.safetensors", None, "there is no weights file"),
+        ("weights.onnx", write_rubbish, "its name must end in"),
+        ("weights.safetensors", write_rubbish, "damaged or holds more than plain weights"),
+        ("weights.pth", write_rubbish, "damaged or holds more than plain weights"),
+        ("weights.pth", write_attack, "damaged or holds more than plain weights"),
+        ("weights.safetensors", write_unfit, "tensors are missing .first: conv_stem.weight.*1 are unknown"),
+        ("weights.safetensors", write_other_shape, r"conv_stem.weight is \[7, 3, 3, 3\], not \[16, 3, 3, 3\]"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_sentence(tmp_path, capfd, name, write, says):
+    path = tmp_path / name
+    if write:
+        write(path)
+    with pytest.raises(ModelError, match=says) as caught:
+        _ = Model(f"{SMALL}@{path}", tmp_path).card
+    assert str(path) in caught.value.message and "\n" not in caught.value.message
+    assert "owned" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name, near", [("resnet5O", "resnet50"), ("eficientnet_b0", "efficientnet_b0")])
+def test_an_unknown_model_is_answered_with_the_nearest_names(tmp_path, name, near):
+    with pytest.raises(ModelError, match=f"timm has no model '{name}'.*{near}"):
+        _ = Model(name, tmp_path).card
+
+
+def test_an_unknown_tag_of_a_known_model_is_answered_with_its_tags(tmp_path):
+    with pytest.raises(ModelError, match=r"resnet50\.a1_in1k"):
+        _ = Model("resnet50.a1_in", tmp_path).card
+
+
+@pytest.mark.parametrize("name", ["resnet18", "hf-hub:timm/resnet18.a1_in1k"])
+def test_a_hub_that_cannot_be_reached_is_one_clear_sentence(tmp_path, monkeypatch, name):
+    """The hub's address is one where nothing listens; the cache is empty."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="the model hub does not give them") as caught:
+        _ = Model(name, tmp_path).card
+    assert "tf_efficientnet_lite0" in caught.value.message
+
+
+def test_a_calibration_that_was_fitted_here_is_used(tmp_path):
+    settings = Settings(data=tmp_path)
+    with Embedder(settings) as embedder:
+        (before,) = embedder.embed([picture("red", "blue")])
+        (tmp_path / "calibration.json").write_text(json.dumps({embedder.identity.fingerprint: 5.0}))
+    with Embedder(settings) as embedder:
+        (after,) = embedder.embed([picture("red", "blue")])
+    assert after.labels[0].confidence < before.labels[0].confidence
+    assert np.array_equal(before.vector, after.vector)
