@@ -95,3 +95,27 @@ class Busy(LookalikeError):
     """Too many requests are waiting; try again shortly."""
 
     code = "busy"
+
+
+class UnsupportedMediaType(UsageError):
+    """The request's body is neither multipart/form-data nor application/json."""
+
+    code = "unsupported_media_type"
+
+
+class RequestTooSlow(UsageError):
+    """The request's body did not arrive in time."""
+
+    code = "request_timeout"
+
+
+class CrossSite(UsageError):
+    """A web page of another site may not change anything here."""
+
+    code = "cross_site"
+
+
+class UnknownHost(UsageError):
+    """The service does not answer under this host name."""
+
+    code = "unknown_host"

@@ -1,0 +1,59 @@
+"""Reads what is left of a request's body before the answer goes out, so that the client is there to receive it.
+
+Whoever is still sending when the connection closes loses the answer with it: 'too large' and 'busy' must arrive.
+"""
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BYTES = 256 << 20
+MOST_SECONDS = 10.0
+
+
+class Draining:
+    """ASGI middleware that throws away the unread rest of a body, within bounds, before an answer starts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(Headers(scope=scope), receive)
+
+        async def send_after_body(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await body.drain()
+            await send(message)
+
+        await self._app(scope, body.receive, send_after_body)
+
+
+class _Body:
+    """A request's body, which knows whether more of it comes."""
+
+    def __init__(self, headers: Headers, receive: Receive) -> None:
+        self._receive = receive
+        self._done = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        self._client_waits = headers.get("expect", "").lower() == "100-continue"  # until the first part is asked for
+
+    async def receive(self) -> Message:
+        self._client_waits = False
+        message = await self._receive()
+        self._done = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        if self._done or self._client_waits:
+            return
+        count = 0
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                while not self._done and count < MOST_BYTES:
+                    count += len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            self._done = True

@@ -1,0 +1,144 @@
+"""Errors as problem documents (RFC 9457): one table says which error has which status, title and public text."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from api.tracing import current_request_id
+from embeddings import errors
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one class of error is answered; `public` replaces its own text where that is for the operator alone."""
+
+    status: int
+    title: str
+    public: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+_SOON = {"Retry-After": "1"}
+_LATER = {"Retry-After": "5"}
+
+KINDS: dict[type[errors.LookalikeError], Kind] = {
+    errors.LookalikeError: Kind(500, "Internal error", "Something went wrong; the log has the reason."),
+    errors.ImageError: Kind(422, "Image unusable"),
+    errors.ImageUndecodable: Kind(422, "Image undecodable"),
+    errors.ImageTooLarge: Kind(413, "Image too large"),
+    errors.UnsupportedFormat: Kind(415, "Unsupported image format"),
+    errors.FileUnreadable: Kind(404, "File unreadable", "The picture's file cannot be read."),
+    errors.UsageError: Kind(422, "Invalid request"),
+    errors.UnsupportedMediaType: Kind(415, "Unsupported media type"),
+    errors.RequestTooSlow: Kind(408, "Request timeout", headers={"Connection": "close"}),
+    errors.CrossSite: Kind(403, "Cross-site request refused"),
+    errors.UnknownHost: Kind(421, "Unknown host name"),
+    errors.NotFound: Kind(404, "Not found"),
+    errors.ModelMismatch: Kind(409, "Another model's collection"),
+    errors.ModelError: Kind(503, "Model unavailable", "The model cannot be used; the log has the reason."),
+    errors.Busy: Kind(503, "Busy", headers=_SOON),
+    errors.StoreUnavailable: Kind(
+        503, "Store unavailable", "The vector store does not answer; try again shortly.", _LATER
+    ),
+    errors.DataDirectoryLocked: Kind(
+        503, "Data directory locked", "The data directory is in use by another process; stop that one first.", _LATER
+    ),
+    errors.DiskFull: Kind(
+        507, "Disk full", "The disk of the data directory is full; nothing was changed. Free some space and try again."
+    ),
+}
+
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "image_too_large", 415: "unsupported_media_type"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one field of a request."""
+
+    field: str
+    message: str
+
+
+def kind_of(error: errors.LookalikeError) -> Kind:
+    """Return the table's line for an error: its own, or that of its nearest base class."""
+    return next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+
+
+def public_text(error: errors.LookalikeError) -> str:
+    """Return the sentence that a client is shown."""
+    return kind_of(error).public or error.message
+
+
+def problem(kind: Kind, code: str, detail: str, faults: Sequence[Fault] = ()) -> JSONResponse:
+    """Return a problem document; `field` is that of the first fault."""
+    body: dict[str, Any] = {
+        "type": f"urn:lookalike:problem:{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+    }
+    if faults:
+        body["field"] = faults[0].field
+    if len(faults) > 1:
+        body["errors"] = [{"field": fault.field, "message": fault.message} for fault in faults]
+    body["request_id"] = current_request_id()
+    return JSONResponse(body, kind.status, kind.headers, media_type="application/problem+json")
+
+
+def problem_of(error: errors.LookalikeError) -> JSONResponse:
+    """Return the problem document of one of our errors; those of the service itself are logged in full."""
+    kind = kind_of(error)
+    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s: %s", error.code, error.message, exc_info=None if isinstance(error, errors.Busy) else error)
+    faults = [Fault(error.field, error.message)] if error.field else []
+    return problem(kind, error.code, public_text(error), faults)
+
+
+def internal_problem() -> JSONResponse:
+    """Return the problem document of an error that nobody foresaw."""
+    error = errors.LookalikeError
+    return problem(KINDS[error], error.code, str(KINDS[error].public))
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+    app.add_exception_handler(errors.LookalikeError, _on_own_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_error)
+
+
+async def _on_own_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.LookalikeError)
+    return problem_of(error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in error.errors()]
+    detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
+    return problem(KINDS[errors.UsageError], errors.UsageError.code, detail, faults)
+
+
+def _field(location: Sequence[Any]) -> str:
+    """Return the name of the request's field: ('query', 'limit') -> limit, ('body', 'box', 2) -> box."""
+    names = [str(part) for part in location if part not in ("body", "query", "path", "header")]
+    return names[0] if names else "body"
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer what the router itself refuses."""
+    assert isinstance(error, HTTPException)
+    code = _HTTP_CODES.get(error.status_code, errors.UsageError.code)
+    detail = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+    kind = Kind(error.status_code, HTTPStatus(error.status_code).phrase, headers=dict(error.headers or {}))
+    return problem(kind, code, detail.get(error.status_code, str(error.detail)))

@@ -1,0 +1,183 @@
+"""Reads the body of a request, multipart or JSON, within bounds of size and time that hold while it is read."""
+
+import asyncio
+import errno
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import Any, BinaryIO, TypeVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from embeddings.errors import DiskFull, ImageTooLarge, RequestTooSlow, UnsupportedMediaType, UsageError
+
+MARGIN = 1 << 20  # what a body may have beyond its pictures: the other fields and the multipart headers
+MAX_JSON = 1 << 20
+MAX_FIELDS = 200
+MAX_FIELD = 128 << 10
+
+# A client must begin within GRACE seconds and then send at least PACE bytes a second on average.
+GRACE = 30.0
+PACE = 10_000
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file of a multipart body; its bytes are in memory or in a temporary file."""
+
+    name: str
+    size: int
+    file: BinaryIO
+
+    def check(self, most: int) -> None:
+        """Raise ImageTooLarge if the file has more than `most` bytes."""
+        if self.size > most:
+            raise ImageTooLarge(f"the file has {self.size:,} bytes, {most:,} are allowed", field="file")
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        self.file.seek(0)
+        return self.file.read()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one route takes: bytes of all pictures, their number, and the fields that may be given more than once."""
+
+    picture_bytes: int
+    pictures: int = 1
+    repeatable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body that was read: values by field name, and files."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    uploads: list[Upload] = field(default_factory=list)
+
+    def parse(self, model: type[Model]) -> Model:
+        """Return the values as `model`. Raises RequestValidationError."""
+        try:
+            return model.model_validate(self.values)
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_url=False)) from error
+
+
+@asynccontextmanager
+async def read_body(request: Request, limits: Limits) -> AsyncIterator[Body]:
+    """Give the body of a request, query parameters among its values; its temporary files go when the block ends.
+
+    Raises ImageTooLarge, RequestTooSlow, UnsupportedMediaType or UsageError.
+    """
+    kind = _media_type(request)
+    given = _merged(request.query_params.multi_items(), limits.repeatable)
+    if kind == "multipart/form-data":
+        form = await _read_form(request, limits)
+        try:
+            yield _body(given, form, limits)
+        finally:
+            await form.close()
+    elif kind == "application/json":
+        yield Body(_together(given, await _read_json(request)))
+    elif kind == "":
+        yield Body(given)
+    else:
+        raise UnsupportedMediaType(f"the body is {kind}; send multipart/form-data or application/json")
+
+
+def _media_type(request: Request) -> str:
+    header = request.headers.get("content-type", "")
+    message = Message()
+    message["content-type"] = header
+    return message.get_content_type() if header else ""
+
+
+async def _read_form(request: Request, limits: Limits) -> FormData:
+    text = f"the request is larger than the {limits.picture_bytes:,} bytes allowed"
+    stream = _counted(request, limits.picture_bytes + MARGIN, text)
+    parser = MultiPartParser(
+        request.headers, stream, max_files=limits.pictures, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD
+    )
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise UsageError(f"the multipart body cannot be read: {error.message}", field="file") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull("the disk of the folder for temporary files is full") from error
+        raise
+
+
+async def _read_json(request: Request) -> dict[str, Any]:
+    text = b"".join([part async for part in _counted(request, MAX_JSON, f"a JSON body may have {MAX_JSON:,} bytes")])
+    try:
+        values = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise UsageError(f"the body is not JSON: {error}", field="body") from error
+    if not isinstance(values, dict):
+        raise UsageError("the body must be a JSON object", field="body")
+    return values
+
+
+async def _counted(request: Request, most: int, text: str) -> AsyncGenerator[bytes, None]:
+    """Yield the body's parts. Raises ImageTooLarge beyond `most` bytes and RequestTooSlow when they do not come."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:
+        raise ImageTooLarge(text)
+    clock = asyncio.get_running_loop().time
+    started, count, parts = clock(), 0, aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout_at(started + GRACE + count / PACE):
+                part = await anext(parts, b"")
+        except TimeoutError as error:
+            raise RequestTooSlow from error
+        if not part:
+            return
+        count += len(part)
+        if count > most:
+            raise ImageTooLarge(text)
+        yield part
+
+
+def _body(given: Mapping[str, Any], form: FormData, limits: Limits) -> Body:
+    texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    uploads = []
+    for name, value in form.multi_items():
+        if not isinstance(value, UploadFile) or not (value.size or value.filename):
+            continue  # an empty file field of a web form
+        if name not in ("file", "files"):
+            raise UsageError(f"{name} is not a file field; send the picture as 'file'", field=name)
+        uploads.append(Upload(value.filename or "", value.size or 0, value.file))
+    return Body(_together(given, _merged(texts, limits.repeatable)), uploads)
+
+
+def _merged(items: list[tuple[str, str]], repeatable: frozenset[str]) -> dict[str, Any]:
+    """Return the values by name, empty ones left out: a web form sends its empty fields too."""
+    values: dict[str, Any] = {}
+    for name, value in items:
+        if value == "":
+            continue
+        if name in repeatable:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise UsageError(f"{name} is given more than once", field=name)
+        else:
+            values[name] = value
+    return values
+
+
+def _together(query: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return query parameters and body fields as one. Raises UsageError where they say the same thing twice."""
+    if twice := sorted(query.keys() & body.keys()):
+        raise UsageError(f"{twice[0]} is given both in the address and in the body", field=twice[0])
+    return {**query, **body}

@@ -1,0 +1,91 @@
+"""Keeps other web sites out: host names, origins, and the headers that tell browsers what they may do."""
+
+from collections.abc import Callable, Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from embeddings.errors import CrossSite, LookalikeError, UnknownHost
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_RULES = [
+    (b"x-content-type-options", b"nosniff"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        b"frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-site"),
+]
+
+
+class Guard:
+    """ASGI middleware that refuses requests which a page of another site has made a visitor's browser send.
+
+    `hosts` are the names the service answers to, None: any. A service on a loopback address must name them: a page
+    whose own host name was made to resolve to 127.0.0.1 (DNS rebinding) is otherwise of the same origin.
+    """
+
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str] | None, refuse: Callable[[LookalikeError], ASGIApp]
+    ) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        error = self._fault(scope["method"], Headers(scope=scope))
+        app = self._refuse(error) if error else self._app
+        await app(scope, receive, send)
+
+    def _fault(self, method: str, headers: Headers) -> LookalikeError | None:
+        host = headers.get("host", "")
+        if self._hosts is not None and _name(host) not in self._hosts:
+            return UnknownHost(f"this service answers only to {', '.join(sorted(self._hosts))}, not to {host[:100]!r}")
+        if method in _SAFE_METHODS:
+            return None
+        origin = headers.get("origin")
+        foreign = origin is not None and _authority(origin) not in {_authority(f"//{host}")} - {None}
+        return CrossSite() if foreign or headers.get("sec-fetch-site") == "cross-site" else None
+
+
+class BrowserRules:
+    """ASGI middleware that adds to every answer what browsers may do with it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_with_rules(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_RULES]
+            await send(message)
+
+        await self._app(scope, receive, send_with_rules)
+
+
+def _name(host: str) -> str | None:
+    """Return the name in a Host header, None if it is not one."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _authority(url: str) -> str | None:
+    """Return 'host:port' of an address, without the ports that browsers leave out; None if it has no host."""
+    try:
+        netloc = urlsplit(url).netloc.lower()
+    except ValueError:
+        return None
+    return netloc.removesuffix(":80").removesuffix(":443") or None

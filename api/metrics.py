@@ -1,0 +1,54 @@
+"""What the service counts, for Prometheus; each app has a registry of its own."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The service's counters."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter(
+            "lookalike_requests", "Requests answered", ("method", "route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "lookalike_request_seconds", "Seconds to an answer", ("route",), buckets=_SECONDS, registry=self._registry
+        )
+        self._stages = Histogram(
+            "lookalike_stage_seconds",
+            "Seconds in a step of a request, waiting included",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._batches = Histogram(
+            "lookalike_batch_size",
+            "Items done by one call",
+            ("stage",),
+            buckets=(1, 2, 4, 8, 16, 32),
+            registry=self._registry,
+        )
+        self.in_flight = Gauge(
+            "lookalike_requests_in_flight", "Requests to /v1 being answered", registry=self._registry
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Note how long a step took."""
+        self._stages.labels(name).observe(seconds)
+
+    def batch(self, stage: str, size: int) -> None:
+        """Note how many items went together."""
+        self._batches.labels(stage).observe(size)
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self._registry)

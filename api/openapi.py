@@ -1,0 +1,75 @@
+"""What FastAPI cannot see of a route by itself: bodies that are read by hand, and problem documents."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from api.schemas import Problem
+
+_PROBLEM_TEXTS = {
+    403: "A page of another site sent this.",
+    404: "There is no such collection, picture or tag; `field` says which.",
+    409: "The collection was made with another model.",
+    413: "The picture has more bytes or pixels than are allowed.",
+    415: "Not an image format that is read here, or not a body of a known kind.",
+    422: "A field is wrong, named by `field`, or the picture is damaged.",
+    503: "Too many requests wait, or the store does not answer; see Retry-After.",
+    507: "The disk of the data directory is full.",
+}
+_EXAMPLES = {
+    404: ("not_found", "Not found", "there is no collection nosuch", "collection"),
+    422: ("invalid_request", "Invalid request", "limit: Input should be greater than or equal to 1", "limit"),
+    503: ("busy", "Busy", "Too many requests are waiting; try again shortly.", None),
+}
+_REFERENCE = "#/components/schemas/{model}"
+_FILE = {"type": "string", "format": "binary", "description": "The picture: any format that is read here."}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that may answer these statuses with a problem document."""
+    return {status: {"description": _PROBLEM_TEXTS[status], "content": _problem_content(status)} for status in statuses}
+
+
+def _problem_content(status: int) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}
+    if status in _EXAMPLES:
+        code, title, detail, field = _EXAMPLES[status]
+        example = {"type": f"urn:lookalike:problem:{code}", "title": title, "status": status, "detail": detail}
+        example |= {"code": code, "request_id": "0123456789abcdef0123456789abcdef"} | (
+            {"field": field} if field else {}
+        )
+        content["example"] = example
+    return {"application/problem+json": content}
+
+
+def multipart(model: type[BaseModel], *, several: bool = False) -> dict[str, Any]:
+    """Return the media type of a form with pictures and the fields of `model`."""
+    schema = model.model_json_schema()
+    files = {"type": "array", "items": _FILE} if several else _FILE
+    schema["properties"] = {"file": files, **schema["properties"]}
+    return {"multipart/form-data": {"schema": schema}}
+
+
+def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """Return the media type of a JSON body."""
+    return {"application/json": {"schema": model.model_json_schema(), "example": example}}
+
+
+def body(*kinds: dict[str, Any]) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route whose body is one of these."""
+    content = {name: media for kind in kinds for name, media in kind.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def name_problems(app: FastAPI) -> None:
+    """Add the schema of problem documents, to which `problems` refers, to the app's OpenAPI document."""
+    without = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = without()
+        schema = Problem.model_json_schema(ref_template=_REFERENCE)
+        document["components"]["schemas"] |= {**schema.pop("$defs"), Problem.__name__: schema}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,104 @@
+"""Requests as they are on the wire: fields, their bounds, their defaults."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import from_json
+
+MAX_DEPTH = 16_384  # offset + limit of a search: Milvus gives no more
+MAX_META = 60_000  # bytes of JSON; Milvus takes 65,536
+
+CollectionName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$"),
+    Field(description="The collection; the service's default one if none is named.", examples=["photos"]),
+]
+
+
+def _image_id(value: str) -> str:
+    if value in (".", ".."):
+        raise ValueError("an id must not be '.' or '..'")
+    return value
+
+
+NewImageId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_image_id), Field(examples=["cat-1"])
+]
+
+
+def _numbers(value: Any) -> Any:
+    """Take a box as it comes from a form: four fields, or one with '[0, 0, 0.5, 1]' or '0,0,0.5,1'."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        return value[0].strip().removeprefix("[").removesuffix("]").split(",")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+BoxNumbers = Annotated[
+    tuple[Finite, Finite, Finite, Finite],
+    BeforeValidator(_numbers),
+    Field(
+        description="The part of the picture to search for: x, y, width, height as fractions of the upright picture.",
+        examples=[[0.25, 0.25, 0.5, 0.5]],
+    ),
+]
+TagNames = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=500)]],
+    BeforeValidator(_listed),
+    Field(max_length=20),
+]
+
+
+class Request(BaseModel):
+    """What every request body has in common: a misspelt field is refused, not passed over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    collection: CollectionName | None = None
+
+
+class SearchQuery(Request):
+    """A search, by a picture sent along or by the id of an indexed one."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
+        None, description="Search by this indexed picture, which is itself left out of the results."
+    )
+    limit: int = Field(20, ge=1, le=1000, description="Results at most.")
+    offset: int = Field(0, ge=0, le=MAX_DEPTH - 1, description="Results to skip; offset + limit is at most 16,384.")
+    min_score: float = Field(-1.0, ge=-1, le=1, description="Leave out results with a lower cosine similarity.")
+    tags: TagNames = Field([], description="Only pictures that have all of these tags.", examples=[["cat"]])
+    box: BoxNumbers | None = None
+
+
+class TagsQuery(BaseModel):
+    """What to say about each picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(5, ge=1, le=100, description="Labels of a picture at most.")
+    min_confidence: float = Field(0.0, ge=0, le=1, description="Leave out labels with a lower probability.")
+
+
+def _meta(value: Any) -> Any:
+    """Take the JSON text of a form field."""
+    if not isinstance(value, str):
+        return value
+    if len(value.encode()) > MAX_META:
+        raise ValueError(f"meta may have {MAX_META:,} bytes")
+    try:
+        return from_json(value, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"meta must be a JSON object: {error}") from error
+
+
+class NewImage(Request):
+    """What comes with a picture that is added."""
+
+    id: NewImageId | None = Field(None, description="Your own id; made from the file's bytes if it is left out.")
+    meta: Annotated[dict[str, Any], BeforeValidator(_meta)] = Field(
+        {}, description="Anything of yours, kept with the picture: a JSON object.", examples=[{"album": "Rome"}]
+    )

@@ -1,0 +1,34 @@
+"""The collections and the models they were made with."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from api.openapi import problems
+from api.routes.common import Offset, ServiceDep, admitted
+from api.schemas import CollectionOut, CollectionsPage
+from api.tracing import current_request_id
+from embeddings.records import CollectionInfo
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["collections"])
+
+
+@router.get("/collections", responses=problems(422, 503))
+async def collections(
+    service: ServiceDep,
+    offset: Offset = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Collections at most.")] = 100,
+) -> CollectionsPage:
+    """List the collections by name."""
+    infos = await service.run(service.library.collections)
+    page = [_out(info) for info in infos[offset : offset + limit]]
+    return CollectionsPage(
+        request_id=current_request_id(), offset=offset, limit=limit, total=len(infos), collections=page
+    )
+
+
+def _out(info: CollectionInfo) -> CollectionOut:
+    model = info.model
+    return CollectionOut(
+        name=info.name, model=model.name, fingerprint=model.fingerprint, dimension=model.dimension, count=info.count
+    )

@@ -1,0 +1,66 @@
+"""Whether the process lives, whether it can work, and what it has counted."""
+
+import asyncio
+import shutil
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.errors import public_text
+from api.routes.common import ServiceDep
+from api.schemas import Health, Readiness
+from api.service import Service
+from embeddings.errors import LookalikeError, StoreUnavailable
+
+router = APIRouter(tags=["health"])
+
+PATIENCE = 5.0  # seconds the store may take to say that it is there
+LEAST_FREE = 100_000_000  # bytes
+
+
+@router.get("/health")
+async def health() -> Health:
+    """Say that the process runs and answers."""
+    return Health()
+
+
+@router.get("/ready", responses={503: {"model": Readiness, "description": "Something is missing."}})
+async def ready(service: ServiceDep, response: Response) -> Readiness:
+    """Say whether model, store and disk are there; 503 if one is not."""
+    checks = {"model": _model(service), "store": await _store(service), "disk": await service.run(_disk, service)}
+    good = all(check["ok"] for check in checks.values())
+    response.status_code = 200 if good else 503
+    return Readiness(ready=good, checks=checks)
+
+
+def _model(service: Service) -> dict[str, Any]:
+    identity = service.embedder.identity
+    return {
+        "ok": True,  # the network was run once before the first request was taken
+        "name": identity.name,
+        "fingerprint": identity.fingerprint,
+        "dimension": identity.dimension,
+    }
+
+
+async def _store(service: Service) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await service.run(service.library.ready)
+    except TimeoutError:
+        return {"ok": False, "message": f"no answer in {PATIENCE:g} seconds", "code": StoreUnavailable.code}
+    except LookalikeError as error:
+        return {"ok": False, "message": public_text(error), "code": error.code}
+    return {"ok": True}
+
+
+def _disk(service: Service) -> dict[str, Any]:
+    free = shutil.disk_usage(service.settings.data).free
+    return {"ok": free >= LEAST_FREE, "free_bytes": free}
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(service: ServiceDep) -> Response:
+    """Return counters for Prometheus."""
+    return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,121 @@
+"""The pictures of a collection: add, read, browse, show small, remove."""
+
+import re
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from api.documents import image, image_address
+from api.forms import Body, Limits, Upload, read_body
+from api.openapi import body, multipart, problems
+from api.requests import NewImage
+from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
+from api.schemas import ImageOut, ImagesPage
+from api.service import Service
+from api.shelves import Staged
+from api.tracing import current_request_id
+from embeddings.errors import UsageError
+from embeddings.locations import UPLOAD
+from embeddings.records import Row
+from embeddings.rows import FileFacts, copied_row, embedded_row
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["images"])
+
+MAX_NAME = 255
+CACHE = "private, max-age=300"
+
+ImageId = Annotated[str, Path(max_length=512, description="The id of an indexed picture.")]
+
+
+@router.post(
+    "/images",
+    status_code=201,
+    responses=problems(403, 409, 413, 415, 422, 503, 507),
+    openapi_extra=body(multipart(NewImage)),
+)
+async def add(request: Request, response: Response, service: ServiceDep) -> ImageOut:
+    """Add a picture, replacing an earlier upload with the same id; the collection is made if it does not exist."""
+    async with read_body(request, Limits(service.settings.max_bytes)) as given:
+        new, upload = _checked(given, service.settings.max_bytes)
+        name = new.collection or service.settings.collection
+        row = await _added(service, new, upload, name)
+    response.headers["Location"] = image_address(row.id, name)
+    return image(row, name)
+
+
+def _checked(given: Body, max_bytes: int) -> tuple[NewImage, Upload]:
+    new = given.parse(NewImage)
+    if len(given.uploads) != 1:
+        raise UsageError("give one picture, as the multipart field 'file'", field="file")
+    given.uploads[0].check(max_bytes)
+    return new, given.uploads[0]
+
+
+async def _added(service: Service, new: NewImage, upload: Upload, name: str) -> Row:
+    staged = await service.run(service.shelves.stage, upload.file, name)
+    try:
+        row = await _row(service, new, upload, name, staged)
+        await service.write(service.library.add, name, row, staged)
+    finally:
+        await service.run(service.shelves.discard, staged)
+    return row
+
+
+async def _row(service: Service, new: NewImage, upload: Upload, name: str, staged: Staged) -> Row:
+    """Return the new picture's row; contents that the collection has already are not computed again."""
+    row_id = new.id or f"upload-{staged.content_hash[:32]}"
+    facts = FileFacts(UPLOAD, _file_name(upload.name), staged.content_hash, staged.bytes, time.time_ns())
+    known = await service.run(service.library.known_content, name, staged.content_hash)
+    if known:
+        return copied_row(row_id, facts, known, new.meta)
+    seen = await service.see(staged.path.read_bytes)
+    return embedded_row(row_id, facts, seen.embedding, new.meta)
+
+
+def _file_name(given: str) -> str:
+    """Return the name to show for an upload: no folders, nothing that cannot be seen; it never becomes a path."""
+    last = re.split(r"[/\\]", given)[-1]
+    return "".join(c for c in last if c.isprintable())[:MAX_NAME] or UPLOAD
+
+
+@router.get("/images", responses=problems(404, 422, 503))
+async def browse(
+    service: ServiceDep,
+    collection: CollectionDep,
+    tag: Annotated[str | None, Query(min_length=1, max_length=500, description="Only pictures with this tag.")] = None,
+    offset: Offset = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Pictures at most.")] = 50,
+) -> ImagesPage:
+    """List the pictures of a collection in the order of their ids; pages neither overlap nor leave gaps."""
+    rows, total = await service.run(service.library.browse, collection, tag, offset, limit)
+    images = [image(row, collection) for row in rows]
+    return ImagesPage(request_id=current_request_id(), offset=offset, limit=limit, total=total, images=images)
+
+
+@router.get("/images/{id}", responses=problems(404, 422, 503))
+async def read(service: ServiceDep, collection: CollectionDep, id: ImageId) -> ImageOut:
+    """Return what is known of one picture."""
+    return image(await service.run(service.library.row, collection, id), collection)
+
+
+@router.get(
+    "/images/{id}/thumbnail",
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 413, 422, 503)},
+    response_class=Response,
+)
+async def thumbnail(request: Request, service: ServiceDep, collection: CollectionDep, id: ImageId) -> Response:
+    """Return a small JPEG of a picture, upright, its longest side at most 320 pixels."""
+    row = await service.run(service.library.row, collection, id)
+    headers = {"Cache-Control": CACHE, "ETag": f'"{row.content_hash}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    data = await service.thumbnail(collection, row)
+    return Response(data, headers=headers, media_type="image/jpeg")
+
+
+@router.delete("/images/{id}", status_code=204, responses=problems(403, 404, 422, 503))
+async def remove(service: ServiceDep, collection: CollectionDep, id: ImageId) -> Response:
+    """Remove a picture from the collection; a file in an indexed folder stays where it is."""
+    await service.write(service.library.remove, collection, id)
+    return Response(status_code=204)

@@ -1,0 +1,194 @@
+"""Answers as they are on the wire."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class Label(BaseModel):
+    """A class of the model, with the calibrated probability that the picture shows it."""
+
+    name: str
+    confidence: float
+    categories: list[str]
+    class_id: int
+
+
+class TagOut(BaseModel):
+    """A tag that is stored with a picture."""
+
+    name: str
+    confidence: float
+
+
+class Result(BaseModel):
+    """A picture that was found; `score` is cosine similarity, higher is nearer."""
+
+    id: str
+    score: float
+    path: str
+    tags: list[TagOut]
+    width: int
+    height: int
+    taken_at: datetime | None
+    meta: dict[str, Any]
+    thumbnail: str
+
+
+class SearchTimes(BaseModel):
+    """Milliseconds spent, waiting included; 0 for a step that was not needed."""
+
+    decode: float
+    network: float
+    search: float
+    total: float
+
+
+class SearchAnswer(BaseModel):
+    """The nearest pictures, best first.
+
+    `labels` are those of the query picture where the network saw it: empty for a search by id without a box, whose
+    tags are in its image document.
+    """
+
+    request_id: str
+    model: str
+    took_ms: SearchTimes
+    labels: list[Label]
+    results: list[Result]
+
+
+class ItemError(BaseModel):
+    """Why one picture of several failed."""
+
+    code: str
+    message: str
+
+
+class Tagged(BaseModel):
+    """The labels of one picture."""
+
+    path: str
+    labels: list[Label]
+
+
+class Untagged(BaseModel):
+    """A picture that could not be tagged."""
+
+    path: str
+    error: ItemError
+
+
+class TagTimes(BaseModel):
+    """Milliseconds spent, waiting included; pictures overlap, so that the parts may exceed the total."""
+
+    decode: float
+    network: float
+    total: float
+
+
+class TagsAnswer(BaseModel):
+    """The labels of each picture, in the order they were sent."""
+
+    request_id: str
+    model: str
+    took_ms: TagTimes
+    images: list[Tagged | Untagged]
+    note: str | None = Field(None, description="Said where the model has no classes, and so no labels.")
+
+
+class ImageOut(BaseModel):
+    """One indexed picture."""
+
+    id: str
+    source: str
+    path: str
+    tags: list[TagOut]
+    width: int
+    height: int
+    bytes: int
+    content_hash: str
+    phash: str = Field(pattern=r"^[0-9a-f]{16}$")
+    taken_at: datetime | None
+    modified_at: datetime
+    indexed_at: datetime
+    meta: dict[str, Any]
+    thumbnail: str
+
+
+class Page(BaseModel):
+    """What every list has: which part of it this is."""
+
+    request_id: str
+    offset: int
+    limit: int
+    total: int
+
+
+class ImagesPage(Page):
+    """Pictures in the order of their ids."""
+
+    images: list[ImageOut]
+
+
+class TagCount(BaseModel):
+    """A tag and the number of pictures that have it."""
+
+    name: str
+    count: int
+
+
+class FacetsPage(Page):
+    """Tags, the most frequent first."""
+
+    tags: list[TagCount]
+
+
+class CollectionOut(BaseModel):
+    """A collection and the model it was made with."""
+
+    name: str
+    model: str
+    fingerprint: str
+    dimension: int
+    count: int
+
+
+class CollectionsPage(Page):
+    """Collections by name."""
+
+    collections: list[CollectionOut]
+
+
+class FieldFault(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457); `code` is stable, the texts are for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    errors: list[FieldFault] | None = None
+    request_id: str
+
+
+class Health(BaseModel):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether the service can do its work now, and what keeps it from it."""
+
+    ready: bool
+    checks: dict[str, dict[str, Any]]

@@ -1,0 +1,144 @@
+"""Runs the service until it is told to stop."""
+
+import io
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from PIL import Image
+
+from api.app import create_app
+from api.guard import LOOPBACK
+from api.logs import log_config
+from embeddings.embedder import Embedder
+from embeddings.errors import LookalikeError, UsageError
+from embeddings.records import Store
+from embeddings.settings import Settings
+from embeddings.store import open_store
+
+BACKLOG = 2048
+GRACE = 10  # seconds that answers under way may take after a Ctrl-C
+
+
+def serve(
+    settings: Settings, host: str = "127.0.0.1", port: int = 8000, on_started: Callable[[str], None] | None = None
+) -> None:
+    """Open model and store, and serve until Ctrl-C or SIGTERM; then finish what is under way and return.
+
+    `on_started` is called with the service's address once it answers. Raises UsageError, ModelError or
+    StoreUnavailable before it serves.
+    """
+    with (
+        listening(host, port) as listener,
+        open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout) as store,
+        Embedder(settings) as embedder,
+    ):
+        serve_opened(settings, listener, embedder, store, on_started)
+
+
+def serve_opened(
+    settings: Settings,
+    listener: socket.socket,
+    embedder: Embedder,
+    store: Store,
+    on_started: Callable[[str], None] | None = None,
+) -> None:
+    """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    _warm_up(embedder)
+    with _taking(_address(listener)):
+        listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
+    app = create_app(settings, embedder, store, hosts=_hosts(listener))
+    _run(app, listener, on_started or (lambda address: None))
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Hold an address, so that it is known to be free before anything slow is done; nobody is answered yet.
+
+    Raises UsageError that says what to do if it cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError, OverflowError) as error:
+        raise UsageError(f"{host}:{port} is not an address of this machine: {error}", field="host") from error
+    with socket.socket(family, kind, protocol) as listener:
+        with _taking(f"{host}:{port}"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        yield listener
+
+
+@contextmanager
+def _taking(address: str) -> Iterator[None]:
+    """Say what to do where an address cannot be had."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror.lower() if error.strerror else str(error)
+        raise UsageError(
+            f"cannot serve at {address}: {reason}; stop what uses it or choose another with --port", field="port"
+        ) from error
+
+
+def _hosts(listener: socket.socket) -> frozenset[str] | None:
+    """Return the host names that the service answers to: only a loopback address is known by so few."""
+    return LOOPBACK if ip_address(listener.getsockname()[0]).is_loopback else None
+
+
+def _warm_up(embedder: Embedder) -> None:
+    """Start the decode processes and load the network, so that the first query finds them ready.
+
+    Raises what would keep every query from an answer.
+    """
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), (90, 120, 150)).save(picture, "PNG")
+    (result,) = embedder.embed([picture.getvalue()])
+    if isinstance(result, LookalikeError):
+        raise result
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def _run(app: FastAPI, listener: socket.socket, on_started: Callable[[str], None]) -> None:
+    config = uvicorn.Config(
+        app, log_config=log_config(), access_log=False, server_header=False, timeout_graceful_shutdown=GRACE
+    )
+    address = _address(listener)
+    server = _Server(config, lambda: on_started(address))
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        server.run([listener])
+    except KeyboardInterrupt:
+        pass  # uvicorn has stopped cleanly by now and raises the signal again for its caller
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End like Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _address(listener: socket.socket) -> str:
+    """Return the address to open in a browser."""
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"

@@ -1,0 +1,144 @@
+"""The service behind the routes: decode pool, engine and collections, joined without blocking the event loop."""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import ParamSpec, Protocol, TypeVar
+
+from api.batching import Batcher, Places
+from api.library import Library, Query
+from api.metrics import Metrics
+from api.shelves import Shelves
+from embeddings.decoding import processors
+from embeddings.embedder import BATCH, Embedding
+from embeddings.errors import StoreUnavailable
+from embeddings.images import Box, DecodedImage
+from embeddings.records import Hit, ModelIdentity, Row, Store
+from embeddings.settings import Settings
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS = 8
+THUMBNAIL_SIDE = 320
+
+
+class Thumbnailer(Protocol):
+    """What makes thumbnails, in a process that may be killed."""
+
+    def thumbnail(self, data: bytes, side: int) -> Future[bytes]: ...
+
+
+class Embedder(Protocol):
+    """What the service needs of embeddings.embedder.Embedder."""
+
+    @property
+    def identity(self) -> ModelIdentity: ...
+    @property
+    def vocabulary(self) -> frozenset[str]: ...
+    @property
+    def headless(self) -> bool: ...
+    @property
+    def pool(self) -> Thumbnailer: ...
+    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]: ...
+    def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]: ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture's embedding and the seconds it took, waiting included."""
+
+    embedding: Embedding
+    decode: float
+    network: float
+
+
+class Service:
+    """Everything the routes use."""
+
+    def __init__(self, settings: Settings, embedder: Embedder, store: Store) -> None:
+        self.settings = settings
+        self.embedder = embedder
+        self.metrics = Metrics()
+        self.places = Places(settings.queue)
+        self.shelves = Shelves(settings.data, settings.max_bytes)
+        self.library = Library(store, embedder.identity, lambda: embedder.vocabulary, self.shelves)
+        # as many pictures' bytes are in memory as keep the decode processes busy; the others wait on disk
+        self._decoding = asyncio.Semaphore(2 * (settings.decode_processes or processors()))
+        self._engine: Batcher[DecodedImage, Embedding] = Batcher("engine", self._finish, BATCH)
+        self._searches: Batcher[Query, list[Hit]] = Batcher("search", self._search, BATCH)
+        self._writing = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(THREADS, "store")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Answer requests while the block lasts; what is under way at its end is still done."""
+        with self._threads:
+            async with self._engine.running(), self._searches.running():
+                yield
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the result of a blocking call, made in one of the service's own threads."""
+        call = partial(contextvars.copy_context().run, function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do as `run`, one call at a time, so that writers neither mix nor take all the threads."""
+        async with self._writing:
+            return await self.run(function, *args, **kwargs)
+
+    async def see(self, read: Callable[[], bytes], box: Box | None = None) -> Seen:
+        """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
+        started = time.perf_counter()
+        async with self._decoding:
+            decoded = await self._in_pool(read, lambda data: self.embedder.submit(data, box))
+            between = time.perf_counter()
+            result = await self._engine.put(decoded)  # waits here, holding no more than it must, while many wait
+        embedding = await result
+        seen = Seen(embedding, between - started, time.perf_counter() - between)
+        self.metrics.stage("decode", seen.decode)
+        self.metrics.stage("network", seen.network)
+        return seen
+
+    async def search(self, query: Query) -> list[Hit]:
+        """Return the nearest rows."""
+        started = time.perf_counter()
+        hits = await (await self._searches.put(query))
+        self.metrics.stage("search", time.perf_counter() - started)
+        return hits
+
+    async def thumbnail(self, collection: str, row: Row) -> bytes:
+        """Return the JPEG thumbnail of a row's picture, made now if there is none. Raises NotFound or ImageError."""
+        kept = await self.run(self.shelves.thumbnail, row.content_hash)
+        if kept is not None:
+            return kept
+        async with self._decoding:
+            made = await self._in_pool(
+                lambda: self.shelves.read(collection, row),
+                lambda data: self.embedder.pool.thumbnail(data, THUMBNAIL_SIDE),
+            )
+        try:
+            await self.run(self.shelves.keep_thumbnail, row.content_hash, made)
+        except StoreUnavailable as error:  # it can be shown all the same, and made again
+            log.warning("%s", error)
+        return made
+
+    async def _in_pool(self, read: Callable[[], bytes], submit: Callable[[bytes], Future[T]]) -> T:
+        """Read in a thread, which also hands the bytes over: both can take a while for a large picture."""
+        return await asyncio.wrap_future(await self.run(lambda: submit(read())))
+
+    def _finish(self, decoded: list[DecodedImage]) -> Sequence[Embedding]:
+        self.metrics.batch("network", len(decoded))
+        return self.embedder.finish(decoded)
+
+    def _search(self, queries: list[Query]) -> list[list[Hit] | Exception]:
+        self.metrics.batch("search", len(queries))
+        return self.library.search(queries)

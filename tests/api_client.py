@@ -1,0 +1,65 @@
+"""The app on the toy model and the store in memory, with a client that speaks to it without a network."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from toy import ToyEmbedder
+
+from api.app import create_app
+from api.service import Embedder, Service
+from embeddings.records import Store
+from embeddings.settings import Settings
+from embeddings.testing import MemoryStore
+
+BASE = "http://localhost"
+
+
+class ApiClient:
+    """Sends requests one at a time with `get`, `post` and `delete`, or several with `run`."""
+
+    def __init__(self, runner: asyncio.Runner, http: httpx.AsyncClient, service: Service) -> None:
+        self._runner = runner
+        self.http = http
+        self.service = service
+
+    def run(self, work: Any) -> Any:
+        return self._runner.run(work)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.run(self.http.get(path, **options))
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.run(self.http.post(path, **options))
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self.run(self.http.delete(path, **options))
+
+    def add(self, data: bytes, **fields: str) -> dict[str, Any]:
+        """Add a picture and return its document."""
+        answer = self.post("/v1/images", files={"file": ("picture.png", data)}, data=fields)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+
+@contextmanager
+def api_client(
+    data: Path, embedder: Embedder | None = None, store: Store | None = None, **settings: Any
+) -> Iterator[ApiClient]:
+    """Give a client of a new app that keeps its files under `data`."""
+    toy = ToyEmbedder()
+    app = create_app(
+        Settings(data=data, decode_processes=1, **settings), embedder or toy, store or MemoryStore(), {"localhost"}
+    )
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
+    with toy, asyncio.Runner() as runner:
+        lifespan = app.router.lifespan_context(app)
+        runner.run(lifespan.__aenter__())
+        try:
+            yield ApiClient(runner, http, app.state.service)
+        finally:
+            runner.run(http.aclose())
+            runner.run(lifespan.__aexit__(None, None, None))

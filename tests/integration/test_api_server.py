@@ -1,0 +1,129 @@
+"""The service behind a real socket: starting, large and broken requests, leaving clients, stopping."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from toy import picture
+
+from api.server import listening
+from embeddings.errors import UsageError
+
+SERVER = Path(__file__).with_name("toy_server.py")
+LARGE = b"x" * 20_000_000  # more than sockets buffer
+
+
+class Server:
+    """A running toy_server.py."""
+
+    def __init__(self, data: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(SERVER), str(data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout and self.process.stderr
+        self.address = self.process.stdout.readline().strip()
+        assert self.address, self.process.stderr.read()
+
+    def logged(self, pattern: str) -> str:
+        """Read the log up to the line in which `pattern` occurs."""
+        assert self.process.stderr
+        return next(line for line in self.process.stderr if re.search(pattern, line))
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection((urlsplit(self.address).hostname, urlsplit(self.address).port), timeout=30)
+
+    def stop(self, number: int) -> tuple[int, str, str]:
+        """Send a signal; return the exit code and what was printed since."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("data"))
+    yield server
+    server.stop(signal.SIGTERM)
+
+
+def test_a_picture_comes_in_and_is_found(server: Server) -> None:
+    with httpx.Client(base_url=server.address) as http:
+        added = http.post("/v1/images", files={"file": ("red.png", picture("red"))}, data={"id": "red"})
+        assert added.status_code == 201
+        found = http.post("/v1/search", files={"file": ("yellow.png", picture("yellow"))}).json()
+        assert [(result["id"], round(result["score"], 3)) for result in found["results"]] == [("red", 0.707)]
+        assert http.get("/").status_code == 200
+    assert f"[{found['request_id']}]" in server.logged("POST /v1/search 200")
+
+
+def test_a_client_that_sends_too_much_hears_why(server: Server) -> None:
+    answer = httpx.post(f"{server.address}/v1/search", files={"file": ("a.png", LARGE)}, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
+
+
+def test_the_same_without_a_declared_length(server: Server) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+        yield from (LARGE[:65536] for _ in range(300))
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    answer = httpx.post(f"{server.address}/v1/search", content=parts(), headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
+
+
+@pytest.mark.parametrize("path", ["/v1/nosuch", "/v1/search?limit=0"])
+def test_a_refusal_reaches_a_client_that_is_still_sending(server: Server, path: str) -> None:
+    answer = httpx.post(f"{server.address}{path}", content=LARGE, timeout=60)
+    assert answer.status_code in (404, 415, 422)
+
+
+def test_a_client_that_asks_first_need_not_send(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(
+            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            b"Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert client.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_leaves_is_noted_and_nobody_else_minds(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(
+            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            b'Content-Length: 900000\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx'
+        )
+    server.logged("POST /v1/search 499")
+    text = httpx.get(f"{server.address}/metrics").text
+    assert "lookalike_requests_in_flight 0.0" in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly(tmp_path: Path, number: int) -> None:
+    server = Server(tmp_path)
+    with httpx.Client(base_url=server.address) as http:
+        assert http.get("/ready").status_code == 200  # and the connection stays open
+        code, out, err = server.stop(number)
+    assert (code, out) == (0, "stopped\n")
+    assert "Traceback" not in err
+
+
+def test_an_address_in_use_is_said_before_anything_else() -> None:
+    with listening("127.0.0.1", 0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        said = rf"127\.0\.0\.1:{port}: address already in use.*--port"
+        with pytest.raises(UsageError, match=said) as caught, listening("127.0.0.1", port):
+            pass
+    assert caught.value.field == "port"
+
+
+def test_a_host_that_is_none() -> None:
+    with pytest.raises(UsageError, match=r"nosuch\.invalid"), listening("nosuch.invalid", 0):
+        pass

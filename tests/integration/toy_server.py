@@ -1,0 +1,18 @@
+"""Serves the toy model and a store in memory on any free port; prints its address and, at the end, 'stopped'."""
+
+import sys
+from pathlib import Path
+
+from api.server import listening, serve_opened
+from embeddings.settings import Settings
+from embeddings.testing import MemoryStore
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from toy import ToyEmbedder
+
+if __name__ == "__main__":
+    settings = Settings(data=Path(sys.argv[1]), max_bytes=1_000_000, decode_processes=1)
+    with listening("127.0.0.1", 0) as listener, ToyEmbedder() as embedder, MemoryStore() as store:
+        serve_opened(settings, listener, embedder, store, lambda address: print(address, flush=True))
+    print("stopped", flush=True)

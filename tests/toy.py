@@ -1,0 +1,103 @@
+"""A toy model whose vectors and labels can be worked out by eye, and pictures for it.
+
+The vector of a picture is its mean colour, made length 1; the probability of the class 'red', 'green' or 'blue' is that
+channel's share of the mean: half red and half green gives (0.707, 0.707, 0), red 0.5, green 0.5, blue 0.
+"""
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from embeddings.embedder import Embedding
+from embeddings.errors import LookalikeError
+from embeddings.images import Box, DecodedImage, InputSpec, decode, thumbnail
+from embeddings.models import ModelClass
+from embeddings.records import ModelIdentity
+from embeddings.tags import Tagger
+
+COLOURS = {
+    "red": (255, 0, 0),
+    "green": (0, 255, 0),
+    "blue": (0, 0, 255),
+    "yellow": (255, 255, 0),
+    "black": (0, 0, 0),
+}
+TOY = ModelIdentity("toy", "000000000001", 3)
+SPEC = InputSpec(height=8, width=8, crop_pct=1.0, crop_mode="squash", interpolation="bilinear")
+MAX_PIXELS = 1_000_000
+
+
+class ToyPool:
+    """Decodes real bytes with the real code, in threads."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(2, "toy-decode")
+
+    def decode(self, data: bytes, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
+        return self._threads.submit(decode, data, spec, max_pixels=MAX_PIXELS, box=box)
+
+    def thumbnail(self, data: bytes, side: int) -> Future[bytes]:
+        return self._threads.submit(thumbnail, data, side, max_pixels=MAX_PIXELS)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+
+class ToyEmbedder:
+    """An Embedder without a network; `runs` counts its batches, by their sizes."""
+
+    identity = TOY
+    spec = SPEC
+
+    def __init__(self, headless: bool = False, threshold: float = 0.3) -> None:
+        self.headless = headless
+        self.pool = ToyPool()
+        self.runs: list[int] = []
+        names = () if headless else ("red", "green", "blue")
+        self._tagger = Tagger([ModelClass(f"toy-{name}", name) for name in names], 1.0, threshold)
+
+    @property
+    def vocabulary(self) -> frozenset[str]:
+        return self._tagger.vocabulary
+
+    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]:
+        return self.pool.decode(data, SPEC, box)
+
+    def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
+        self.runs.append(len(decoded))
+        return [self._embedding(image) for image in decoded]
+
+    def embed(self, images: Sequence[bytes], box: Box | None = None) -> list[Embedding | LookalikeError]:
+        return list(self.finish([self.submit(data, box).result() for data in images]))
+
+    def _embedding(self, image: DecodedImage) -> Embedding:
+        mean = image.pixels.reshape(-1, 3).mean(axis=0).astype(np.float32) + 1e-6
+        shares = np.empty(0, np.float32) if self.headless else mean / mean.sum()
+        vector = mean / np.linalg.norm(mean)
+        return Embedding(vector, shares, image.width, image.height, image.phash, image.taken_at, self._tagger)
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def picture(left: str, right: str | None = None, size: tuple[int, int] = (64, 64), format: str = "PNG") -> bytes:
+    """Return the bytes of a picture in one colour, or with two halves."""
+    image = Image.new("RGB", size, COLOURS[left])
+    if right is not None:
+        image.paste(COLOURS[right], (size[0] // 2, 0, *size))
+    file = io.BytesIO()
+    image.save(file, format)
+    return file.getvalue()
