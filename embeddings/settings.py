@@ -18,18 +18,17 @@ class Settings(BaseSettings):
 
     data: Annotated[Path, Field(description="everything kept on this machine")] = Path("data")
     milvus_uri: Annotated[
-        str, Field(description="empty: Milvus Lite under LOOKALIKE_DATA; else http(s)://host:port or a Zilliz Cloud URI")
+        str,
+        Field(description="empty: Milvus Lite under LOOKALIKE_DATA; else http(s)://host:port or a Zilliz Cloud URI"),
     ] = ""
     milvus_token: Annotated[str, Field(description="user:password or API key of the Milvus server", repr=False)] = ""
     milvus_timeout: Annotated[float, Field(gt=0, description="seconds a call to the store may take")] = 30.0
     collection: Annotated[str, Field(description="the collection used when none is named")] = "photos"
-    model: Annotated[
-        str, Field(description="a timm name, hf-hub:..., or ARCHITECTURE@FILE.safetensors")
-    ] = "tf_efficientnet_lite0"
+    model: Annotated[str, Field(description="a timm name, hf-hub:..., or ARCHITECTURE@FILE.safetensors")] = (
+        "tf_efficientnet_lite0"
+    )
     engine: Annotated[Literal["auto", "torch", "openvino"], Field(description="what runs the network")] = "auto"
-    device: Annotated[
-        str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
-    ] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 where the processor or GPU has it")
     ] = "auto"

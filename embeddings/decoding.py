@@ -1,0 +1,135 @@
+"""The pool of decode processes: a bad image costs itself and its process, never the caller or the other images."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from embeddings import images
+from embeddings.decoder import Decoder
+from embeddings.errors import ImageTooLarge, LookalikeError
+from embeddings.images import Box, DecodedImage, InputSpec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What one image may cost: bytes of the file, pixels, seconds, and bytes of memory on top of the process's own."""
+
+    max_bytes: int
+    max_pixels: int
+    seconds: float
+    memory: int
+
+
+class DecodePool:
+    """Decodes images in child processes, which are started when they are needed; safe to use from several threads.
+
+    Images wait in a queue without a bound: who has many hands in a few more than there are processes. The futures
+    raise only errors of ours: ImageError, or LookalikeError where processes cannot start or the pool was closed.
+    """
+
+    def __init__(self, limits: DecodeLimits, processes: int = 0) -> None:
+        """Take the limits and the number of processes (0: one a processor); start nothing."""
+        self._limits = limits
+        self._executor = ThreadPoolExecutor(processes or processors(), thread_name_prefix="decode")
+        self._lock = threading.Lock()
+        self._decoders: set[Decoder] = set()
+        self._idle: list[Decoder] = []
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def decode(self, data: bytes, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
+        """Start decoding an image (the part of it in `box`) to the model's input."""
+        if len(data) > self._limits.max_bytes:
+            return self._refused(data)
+        return self._run(images.decode, data, spec, max_pixels=self._limits.max_pixels, box=box)
+
+    def thumbnail(self, data: bytes, side: int) -> Future[bytes]:
+        """Start making a small upright JPEG of an image, its longer side at most `side`."""
+        if len(data) > self._limits.max_bytes:
+            return self._refused(data)
+        return self._run(images.thumbnail, data, side, max_pixels=self._limits.max_pixels)
+
+    def close(self) -> None:
+        """End all processes at once and wait for them; what is not done yet fails."""
+        with self._lock:
+            self._closed = True
+            for decoder in self._decoders:
+                decoder.kill()
+        self._executor.shutdown()
+        for decoder in self._decoders:
+            decoder.close()
+        self._decoders.clear()
+
+    def _refused(self, data: bytes) -> Future[Any]:
+        refused: Future[Any] = Future()
+        sizes = f"The file has {len(data):,} bytes; at most {self._limits.max_bytes:,} are allowed."
+        refused.set_exception(ImageTooLarge(sizes))
+        return refused
+
+    def _run(self, function: Callable[..., T], *args: Any, **named: Any) -> Future[T]:
+        """Start calling an importable function in a child process."""
+        with self._lock:
+            if self._closed:
+                raise _stopped()
+            return self._executor.submit(self._call, function, args, named)
+
+    def _call(self, function: Callable[..., T], args: tuple[Any, ...], named: dict[str, Any]) -> T:
+        decoder = self._take()
+        try:
+            return decoder.call(function, args, named, self._limits.seconds)
+        except LookalikeError:
+            if self._closed:  # killed by us, not by the image
+                raise _stopped() from None
+            raise
+        finally:
+            self._give_back(decoder)
+
+    def _take(self) -> Decoder:
+        """Return a living decoder that nobody else uses, the one used last if there is one."""
+        with self._lock:
+            if self._closed:
+                raise _stopped()
+            while self._idle:
+                decoder = self._idle.pop()
+                if decoder.usable:
+                    return decoder
+                self._drop(decoder)
+            decoder = Decoder(self._limits.memory)
+            self._decoders.add(decoder)
+            return decoder
+
+    def _give_back(self, decoder: Decoder) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            if decoder.usable:
+                self._idle.append(decoder)
+            else:
+                self._drop(decoder)
+
+    def _drop(self, decoder: Decoder) -> None:
+        self._decoders.discard(decoder)
+        decoder.close()
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _stopped() -> LookalikeError:
+    return LookalikeError("Decoding was stopped before this image was done.")

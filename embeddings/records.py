@@ -1,0 +1,157 @@
+"""The values that a collection keeps and gives back, and what every store can do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A name for what a picture shows, with its calibrated probability in 0..1."""
+
+    name: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What makes vectors comparable: two collections mix only if their fingerprints are the same.
+
+    `fingerprint` is 12 hexadecimal digits that cover weights, preprocessing and vector settings.
+    """
+
+    name: str
+    fingerprint: str
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One indexed picture.
+
+    `vector` is float32 [dimension], L2-normalised, or None where it was not asked for. `taken_at` is naive local time,
+    `modified_at` the file's change time in nanoseconds since 1970, `indexed_at` is in UTC.
+    """
+
+    id: str
+    source: str
+    path: str
+    content_hash: str
+    phash: int
+    vector: np.ndarray | None = field(compare=False)
+    tags: tuple[Tag, ...]
+    width: int
+    height: int
+    bytes: int
+    taken_at: datetime | None
+    modified_at: int
+    indexed_at: datetime
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A search result; `score` is cosine similarity, higher is nearer; its row comes without the vector."""
+
+    row: Row
+    score: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the collection knows of one file: enough to tell whether it must be read again."""
+
+    id: str
+    source: str
+    path: str
+    bytes: int
+    modified_at: int
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """A collection as users see it: the name they gave, the model it was made with, its number of pictures."""
+
+    name: str
+    model: ModelIdentity
+    count: int
+
+
+class Collection(Protocol):
+    """One collection of rows made with one model."""
+
+    name: str
+    model: ModelIdentity
+
+    def upsert(self, rows: Sequence[Row]) -> None:
+        """Write whole rows, replacing those with the same id; of two with one id in `rows` the later one stays."""
+
+    def search(
+        self,
+        vectors: np.ndarray,
+        limit: int,
+        offset: int = 0,
+        tags: Sequence[str] = (),
+        exclude: str | None = None,
+    ) -> list[list[Hit]]:
+        """Return, for each of the vectors (float32 [n, dimension]), the nearest rows that have all `tags`, best first.
+
+        `exclude` is an id that is left out. Raises UsageError where offset + limit is above 16,384.
+        """
+
+    def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
+        """Return the rows that exist, in the order of `ids`."""
+
+    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
+        """Return a page of rows in the order of their ids; pages neither overlap nor leave gaps."""
+
+    def known(self, source: str | None = None) -> Iterator[Known]:
+        """Yield what is known of every row (of one source), as of the call's start."""
+
+    def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
+        """Return, for each content hash that is in the collection, one row with its vector."""
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows; ids that do not exist are passed over."""
+
+    def count(self, tag: str | None = None) -> int:
+        """Return the exact number of rows (that have a tag)."""
+
+    def facets(self) -> dict[str, int]:
+        """Return every tag with the number of rows that have it."""
+
+    def flush(self) -> None:
+        """Make what was written durable and fast to search; call it once after a bulk load."""
+
+
+class Store(Protocol):
+    """Where collections live; a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def collections(self) -> list[CollectionInfo]:
+        """Return all collections, by name."""
+
+    def create(self, name: str, model: ModelIdentity) -> Collection:
+        """Return the collection, made if it is not there. Raises ModelMismatch if another model made it."""
+
+    def open(self, name: str, model: ModelIdentity | None = None) -> Collection:
+        """Return an existing collection. Raises NotFound, or ModelMismatch if it is not of `model`."""
+
+    def drop(self, name: str) -> None:
+        """Remove a collection and its rows. Raises NotFound."""
+
+    def ready(self) -> None:
+        """Return if the store answers; raises StoreUnavailable if it does not."""
+
+    def close(self) -> None:
+        """Release connections and locks."""

@@ -1,0 +1,249 @@
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import wait
+from pathlib import Path
+
+import misbehaviour
+import numpy as np
+import pytest
+from pictures import encoded, photo
+from PIL import Image
+
+from embeddings import images
+from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, LookalikeError
+from embeddings.images import Box, InputSpec
+
+SPEC = InputSpec(64, 64)
+LIMITS = DecodeLimits(max_bytes=10**7, max_pixels=misbehaviour.MOST_PIXELS, seconds=30, memory=300_000_000)
+IMPATIENT = DecodeLimits(max_bytes=10**7, max_pixels=10**7, seconds=1.5, memory=300_000_000)
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and of orphans need Linux")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecodePool]:
+    with DecodePool(LIMITS, processes=2) as pool:
+        yield pool
+
+
+def failure(pool: DecodePool, function: object, *args: object) -> BaseException | None:
+    return pool._run(function, *args).exception()  # type: ignore[arg-type]
+
+
+def gone(pids: list[int]) -> bool:
+    """Return whether all of these processes end within a minute."""
+    poll = select.poll()
+    left = []
+    for pid in pids:
+        try:
+            left.append(os.pidfd_open(pid))
+        except ProcessLookupError:
+            continue
+        poll.register(left[-1], select.POLLIN)
+    ended = 0
+    while ended < len(left) and (ready := poll.poll(60_000)):
+        for descriptor, _ in ready:
+            poll.unregister(descriptor)
+            ended += 1
+    for descriptor in left:
+        os.close(descriptor)
+    return ended == len(left)
+
+
+def test_the_pool_gives_what_decode_gives(pool: DecodePool):
+    data = encoded(photo(400, 300), "JPEG")
+    for box in (None, Box(0.1, 0.1, 0.5, 0.5)):
+        found = pool.decode(data, SPEC, box).result()
+        wanted = images.decode(data, SPEC, max_pixels=10**7, box=box)
+        assert np.array_equal(found.pixels, wanted.pixels)
+        assert (found.width, found.height, found.phash) == (wanted.width, wanted.height, wanted.phash)
+    assert pool.thumbnail(data, 50).result() == images.thumbnail(data, 50, max_pixels=10**7)
+
+
+def test_errors_of_ours_come_back_as_they_are(pool: DecodePool):
+    error = pool.decode(b"%PDF-1.4", SPEC).exception()
+    assert isinstance(error, ImageError)
+    assert (error.code, error.message) == (
+        "unsupported_format",
+        "The file is not in an image format that lookalike reads (PDF).",
+    )
+
+
+def test_a_file_with_too_many_bytes_is_not_even_sent():
+    with DecodePool(DecodeLimits(100, 10**6, 30, 10**8)) as pool:
+        for future in (pool.decode(bytes(101), SPEC), pool.thumbnail(bytes(101), 50)):
+            error = future.exception()
+            assert isinstance(error, ImageTooLarge)
+            assert error.message == "The file has 101 bytes; at most 100 are allowed."
+        assert not pool._decoders
+
+
+@pytest.mark.parametrize("end", [misbehaviour.crash, misbehaviour.leave])
+def test_a_crash_costs_one_image(pool: DecodePool, end: object):
+    data = encoded(photo(100, 80), "PNG")
+    before = [pool.decode(data, SPEC) for _ in range(20)]
+    bad = [pool._run(end) for _ in range(5)]  # type: ignore[arg-type]
+    after = [pool.decode(data, SPEC) for _ in range(20)]
+    for future in bad:
+        error = future.exception()
+        assert isinstance(error, ImageUndecodable)
+        assert error.message == "The decoder crashed on this file."
+    assert all(future.result().width == 100 for future in before + after)
+
+
+def test_an_endless_image_is_stopped_and_the_others_are_not():
+    data = encoded(photo(100, 80), "PNG")
+    with DecodePool(IMPATIENT, processes=2) as pool:
+        assert pool.decode(data, SPEC).result().width == 100
+        endless = [pool._run(misbehaviour.hang), pool._run(misbehaviour.hang)]
+        others = [pool.decode(data, SPEC) for _ in range(10)]
+        for future in endless:
+            error = future.exception()
+            assert isinstance(error, ImageUndecodable)
+            assert error.message == "Decoding the file took longer than 1.5 seconds."
+        assert all(future.result().width == 100 for future in others)
+
+
+@linux
+def test_memory_is_limited(pool: DecodePool):
+    assert pool._run(misbehaviour.take, 200_000_000).result() == 200_000_000
+    error = failure(pool, misbehaviour.take, 400_000_000)
+    assert isinstance(error, ImageUndecodable)
+    assert "needs more memory than the 300,000,000 bytes" in error.message
+
+
+@linux
+def test_a_picture_that_needs_too_much_memory_fails_alone(pool: DecodePool):
+    large = encoded(Image.new("RGB", (10_000, 10_000)), "PNG")  # 400 MB as Pillow keeps it
+    small = encoded(photo(100, 80), "PNG")
+    futures = [pool.decode(data, SPEC) for data in (small, large, small)]
+    assert [type(future.exception()) for future in futures] == [type(None), ImageUndecodable, type(None)]
+
+
+@linux
+def test_a_process_that_piles_up_memory_is_replaced():
+    with DecodePool(LIMITS, processes=1) as pool:
+        first = pool._run(os.getpid).result()
+        assert pool._run(os.getpid).result() == first
+        pool._run(misbehaviour.keep, 200_000_000).result()
+        assert pool._run(misbehaviour.take, 200_000_000).result()
+        assert pool._run(os.getpid).result() != first
+
+
+def test_other_errors_are_given_a_name(pool: DecodePool):
+    error = failure(pool, misbehaviour.fail)
+    assert isinstance(error, ImageUndecodable)
+    assert error.message == "The image could not be decoded: ZeroDivisionError: by nothing"
+
+
+def test_a_process_that_dies_while_idle_is_replaced():
+    with DecodePool(LIMITS, processes=1) as pool:
+        first = pool._run(os.getpid).result()
+        os.kill(first, signal.SIGKILL)
+        assert gone([first])
+        assert pool._run(os.getpid).result() != first
+
+
+def test_ctrl_c_is_for_the_parent_alone():
+    with DecodePool(LIMITS, processes=1) as pool:
+        pid = pool._run(os.getpid).result()
+        os.kill(pid, signal.SIGINT)
+        assert pool._run(os.getpid).result() == pid
+        assert pool._run(os.getpgrp).result() != os.getpgrp()
+
+
+def test_processes_stay_lean(pool: DecodePool):
+    loaded = pool._run(misbehaviour.modules).result()
+    assert {"numpy", "PIL", "pillow_heif"} <= loaded
+    assert not {"torch", "timm", "openvino", "pymilvus", "pydantic", "fastapi", "click", "pytest"} & loaded
+
+
+def test_decoders_write_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]):
+    with DecodePool(LIMITS, processes=1) as pool:
+        pool._run(misbehaviour.complain).result()
+        pool.decode(encoded(photo(64, 64), "TIFF", compression="tiff_lzw")[:-500], SPEC).exception()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/does/not/exist"])
+def test_a_process_that_does_not_start_is_no_fault_of_the_image(program: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "executable", program)
+    with DecodePool(LIMITS, processes=1) as pool:
+        error = pool.decode(b"...", SPEC).exception()
+    assert isinstance(error, LookalikeError)
+    assert not isinstance(error, ImageError)
+
+
+@linux
+def test_close_is_at_once_and_leaves_nothing():
+    pool = DecodePool(LIMITS, processes=2)
+    pids = [pool._run(os.getpid).result()]
+    futures = [pool._run(misbehaviour.hang) for _ in range(1000)]
+    pool.close()
+    assert wait(futures, timeout=0).not_done == set()
+    assert all(type(future.exception()) is LookalikeError for future in futures)
+    assert gone(pids)
+    with pytest.raises(LookalikeError):
+        pool.decode(b"...", SPEC)
+    pool.close()
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from embeddings.decoding import DecodeLimits, DecodePool
+import misbehaviour
+pool = DecodePool(DecodeLimits(10**6, 10**6, 1000, 10**9), processes=2)
+for _ in range(2):
+    pool._run(misbehaviour.announce_and_hang, Path(sys.argv[1]))
+sys.stdin.read()
+"""
+
+
+@linux
+def test_killing_the_parent_ends_its_processes_however_busy(tmp_path: Path):
+    fifo = tmp_path / "children"
+    os.mkfifo(fifo)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", PARENT, fifo], stdin=subprocess.PIPE, env=environment) as parent:
+        with open(os.open(fifo, os.O_RDWR)) as lines:  # noqa: PTH123 - open for both: no end between two writers
+            pids = [int(lines.readline()) for _ in range(2)]
+        assert not set(pids) & {parent.pid}
+        parent.kill()
+    assert gone(pids)
+
+
+def test_every_sound_file_is_decoded_and_no_other_does_harm(shared_data: Path):
+    files = sorted(path for path in (shared_data / "decoders").rglob("*") if path.is_file())
+    assert len(files) > 1000
+    with DecodePool(LIMITS) as pool:
+        contents = [path.read_bytes() for path in files]
+        sound = [pool._run(misbehaviour.opens_soundly, data) for data in contents]
+        decoded = [pool.decode(data, SPEC) for data in contents]
+        for path, is_sound, future in zip(files, sound, decoded, strict=True):
+            error = future.exception()
+            assert error is None or isinstance(error, ImageError), path
+            assert (error is None) == (is_sound.exception() is None and is_sound.result()), (path, error)
+
+
+def test_bombs_of_the_shared_set_are_too_large(pool: DecodePool, shared_data: Path):
+    (bomb,) = (shared_data / "decoders/its_jpg").glob("6903d453*.jpg")
+    error = pool.decode(bomb.read_bytes(), SPEC).exception()
+    assert isinstance(error, ImageTooLarge)
+    assert "1,346,754,329 pixels" in error.message
+
+
+@pytest.mark.parametrize("name", ["Landscape", "Portrait"])
+def test_all_orientations_of_a_photo_look_the_same(name: str, pool: DecodePool, shared_data: Path):
+    spec = InputSpec(224, 224)
+    files = sorted((shared_data / "photos/exif_orientation").glob(f"{name}_*.jpg"))
+    assert len(files) == 9
+    first, *others = [pool.decode(path.read_bytes(), spec).result() for path in files]
+    for other in others:
+        assert (other.width, other.height) == (first.width, first.height)
+        assert np.abs(other.pixels.astype(int) - first.pixels).mean() < 3
+        assert (other.phash ^ first.phash).bit_count() <= 4
