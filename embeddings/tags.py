@@ -72,7 +72,8 @@ class Tagger:
         if not len(probabilities):
             return ()
         sums = np.minimum(np.bincount(self._members[1], probabilities[self._members[0]], len(self._names)), 1.0)
-        kept = [i for i in np.argsort(-sums, kind="stable") if sums[i] >= self._threshold]
+        reached = np.flatnonzero(sums >= self._threshold)
+        kept = reached[np.argsort(-sums[reached], kind="stable")]
         return tuple(Tag(self._names[i], round(float(sums[i]), 4)) for i in kept)
 
     @cached_property

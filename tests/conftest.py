@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+from milvus_server import milvus_uri
+
+__all__ = ["milvus_uri", "shared_data"]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -1,0 +1,177 @@
+"""`lookalike bench`: measure decoding, network and search on this machine."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import numpy as np
+from PIL import Image
+
+from cli.common import json_option, model_option, print_json, progress_bar, settings_with, store_of
+from embeddings.embedder import BATCH, Embedder
+from embeddings.engines import make_engine
+from embeddings.errors import ModelError
+from embeddings.models import Model
+from embeddings.records import Collection, Row
+from embeddings.settings import Settings
+from indexer.pipeline import index_folder
+from indexer.reading import Content, read_files
+from indexer.sources import FileReference, list_folder, source_of
+
+PICTURES = 512
+SECONDS = 3.0
+QUERIES = 50
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Images a second unless said otherwise. `limit` is what decoding and network could reach if they shared the
+    processors and nothing else took time; `fraction_of_limit` is how near the whole comes to it."""
+
+    model: str
+    engine: str
+    images: int
+    decode: float
+    network: dict[str, float]
+    limit: float
+    store_rows_per_second: float
+    whole: float
+    fraction_of_limit: float
+    search_rows: int
+    search_ms: float
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@model_option
+@json_option
+def bench(folder: Path | None, model: str | None, as_json: bool) -> None:
+    """Measure how fast this machine decodes, embeds, writes and searches.
+
+    FOLDER holds the photos to measure with; without it, pictures of 500 x 375 pixels are made up. About half a minute.
+    """
+    settings = settings_with(model=model)
+    with TemporaryDirectory() as place:
+        photos = source_of(folder) if folder else _made_up(Path(place) / "photos")
+        scratch = settings.model_copy(update={"data": Path(place) / "data", "milvus_uri": ""})
+        (Path(place) / "data").mkdir()
+        measures = _measure(photos, settings, scratch)
+    print_json(asdict(measures)) if as_json else _print(measures)
+
+
+def _measure(photos: str, settings: Settings, scratch: Settings) -> Measures:
+    """Measure with the model's converted network kept where it is, and rows in a place that goes away."""
+    files = [item for item in list_folder(photos) if isinstance(item, FileReference)][:PICTURES]
+    contents = [c.data for _, c in read_files(files, settings.max_bytes) if isinstance(c, Content)]
+    with progress_bar(4, "measuring", "steps") as bar, store_of(scratch) as store, Embedder(settings) as embedder:
+        embedder.embed(contents[:BATCH])
+        decode = _rate(lambda: [f.exception() for f in [embedder.submit(data) for data in contents]], len(contents))
+        bar.update()
+        network = _networks(settings)
+        bar.update()
+        collection = store.create("bench", embedder.identity)
+        rows_a_second = _write(collection)
+        search_ms = _search_ms(collection)
+        bar.update()
+        whole = store.create("whole", embedder.identity)
+        began = time.perf_counter()
+        progress = index_folder(photos, whole, embedder, settings.max_bytes, False, lambda _: None)
+        rate = (progress.indexed + progress.copied) / (time.perf_counter() - began)
+        bar.update()
+        limit = 1 / (1 / decode + 1 / network[embedder.engine.name])
+        return Measures(
+            model=embedder.identity.name,
+            engine=embedder.engine.name,
+            images=len(contents),
+            decode=round(decode, 1),
+            network={name: round(value, 1) for name, value in network.items()},
+            limit=round(limit, 1),
+            store_rows_per_second=round(rows_a_second, 1),
+            whole=round(rate, 1),
+            fraction_of_limit=round(rate / limit, 3),
+            search_rows=collection.count(),
+            search_ms=round(search_ms, 2),
+        )
+
+
+def _networks(settings: Settings) -> dict[str, float]:
+    """Return the rate of every engine and precision that runs here, by its name."""
+    model = Model(settings.model, settings.data)
+    spec = model.card.spec
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, spec.height, spec.width, 3), dtype=np.uint8)
+    rates = {}
+    for kind in ("openvino", "torch"):
+        for precision in ("fp32", "bf16"):
+            try:
+                engine = make_engine(model, kind, "auto", precision)
+            except ModelError:  # a precision or device that this machine lacks
+                continue
+            rates[engine.name] = _rate(lambda engine=engine: engine.run(pixels), BATCH)  # type: ignore[misc]
+    return rates
+
+
+def _rate(work: Callable[[], object], items: int) -> float:
+    """Return items a second of a piece of work done again and again, the first time not counted."""
+    work()
+    began, done = time.perf_counter(), 0
+    while (passed := time.perf_counter() - began) < SECONDS:
+        work()
+        done += items
+    return done / passed
+
+
+def _write(collection: Collection) -> float:
+    rows = [_row(i, collection.model.dimension) for i in range(5_000)]
+    began = time.perf_counter()
+    collection.upsert(rows)
+    collection.flush()
+    return len(rows) / (time.perf_counter() - began)
+
+
+def _search_ms(collection: Collection) -> float:
+    vectors = np.array([_row(-i, collection.model.dimension).vector for i in range(1, QUERIES + 1)])
+    collection.search(vectors[:1], 20)
+    began = time.perf_counter()
+    for vector in vectors:
+        collection.search(vector[None], 20)
+    return (time.perf_counter() - began) / QUERIES * 1000
+
+
+def _row(number: int, dimension: int) -> Row:
+    vector = np.random.default_rng(abs(number) * 2 + (number < 0)).standard_normal(dimension).astype(np.float32)
+    vector /= np.linalg.norm(vector)
+    now = datetime.now(UTC)
+    return Row(f"{number}", "bench", f"{number}", f"{number}", 0, vector, (), 1, 1, 1, None, 0, now, {})
+
+
+def _made_up(folder: Path) -> str:
+    """Write JPEGs with large and small structure, about as hard to decode as photos of their size."""
+    folder.mkdir(parents=True)
+    for i in range(PICTURES):
+        random = np.random.default_rng(i)
+        coarse = Image.fromarray(random.integers(0, 256, (8, 10, 3), dtype=np.uint8)).resize((500, 375), 3)
+        noisy = np.asarray(coarse) + random.normal(0, 12, (375, 500, 1))
+        file = io.BytesIO()
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
+        (folder / f"{i:04}.jpg").write_bytes(file.getvalue())
+    return str(folder)
+
+
+def _print(measures: Measures) -> None:
+    lines = [
+        ("decoding alone", f"{measures.decode:,.0f} images/s"),
+        *((f"network alone, {name}", f"{rate:,.0f} images/s") for name, rate in measures.network.items()),
+        ("both sharing the processors (the limit)", f"{measures.limit:,.0f} images/s"),
+        ("the whole: files to searchable rows", f"{measures.whole:,.0f} images/s"),
+        ("the whole in percent of the limit", f"{measures.fraction_of_limit:.0%}"),
+        ("writing rows alone", f"{measures.store_rows_per_second:,.0f} rows/s"),
+        (f"one search among {measures.search_rows:,} rows", f"{measures.search_ms:.1f} ms"),
+    ]
+    click.echo(f"{measures.model} on {measures.engine}, {measures.images} images")
+    for what, value in lines:
+        click.echo(f"  {what:<42}{value:>18}")

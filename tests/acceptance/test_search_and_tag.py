@@ -1,0 +1,137 @@
+"""`lookalike search`, `tag`, `models` and `--help` as a user runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def names(results) -> list[str]:
+    return [Path(result["path"]).name for result in results]
+
+
+def test_look_alikes_come_first(lookalike, photos):
+    lookalike("index", photos)
+    answer = lookalike("search", photos / "album" / "motorcycle_left.png", "--json").json
+    assert set(answer) == {"request_id", "model", "took_ms", "labels", "results"}
+    first, second, *rest = answer["results"]
+    assert names([first, second]) == ["motorcycle_left.png", "motorcycle_right.png"]
+    assert first["score"] == pytest.approx(1.0, abs=1e-3)
+    assert first["score"] > second["score"] > max(result["score"] for result in rest)
+    assert set(first) == {
+        *("id", "score", "path", "tags", "width", "height", "taken_at", "meta", "thumbnail"),
+    }
+    assert first["path"] == str(photos / "album" / "motorcycle_left.png")
+    shown = lookalike("search", photos / "coffee.png", "--limit", 1)
+    assert shown.out.startswith("shows: espresso") and str(photos / "coffee.png") in shown.out
+
+
+def test_a_tag_narrows_a_search(lookalike, photos):
+    lookalike("index", photos)
+    found = lookalike("search", photos / "coffee.png", "--tag", "cat", "--json").json["results"]
+    assert names(found) == ["chelsea.png"]
+    both = lookalike("search", photos / "coffee.png", "--tag", "cat", "--tag", "vehicle", "--json").json["results"]
+    assert both == []
+
+
+@pytest.mark.parametrize("tag", ['" or 1==1', "100%", "\\", "c_t", "кошка", "' or '1'=='1"])
+def test_tags_are_taken_literally(lookalike, photos, tag):
+    lookalike("index", photos)
+    result = lookalike("search", photos / "coffee.png", "--tag", tag)
+    assert result.status == 2 and "there is no tag" in result.err
+
+
+def test_a_part_of_a_picture_finds_what_it_shows(lookalike, photos):
+    lookalike("index", photos)
+    found = lookalike("search", photos / "chelsea.png", "--box", "0.2,0.1,0.6,0.8", "--json").json
+    assert names(found["results"])[0] == "chelsea.png" and 0.3 < found["results"][0]["score"] < 0.999
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["--limit", "0"], "--limit"),
+        (["--limit", "100000"], "--limit"),
+        (["--box", "0,0,2,1"], "--box"),
+        (["--box", "a"], "--box"),
+        (["--collection", "nothing"], "nothing"),
+        (["--tag", "no such tag"], "no such tag"),
+    ],
+)
+def test_wrong_use_names_what_is_wrong(lookalike, photos, arguments, says):
+    lookalike("index", photos)
+    result = lookalike("search", photos / "coffee.png", *arguments)
+    assert result.status == 2 and says in result.err and result.out == ""
+
+
+def test_a_picture_that_is_not_there_or_no_picture(lookalike, photos):
+    lookalike("index", photos)
+    (photos / "text.jpg").write_text("not an image")
+    for name in ("missing.jpg", "text.jpg"):
+        result = lookalike("search", photos / name)
+        assert result.status == 2 and name in result.err and len(result.err.splitlines()) == 1
+
+
+def test_tags_of_files_and_folders(lookalike, photos):
+    result = lookalike("tag", photos / "coffee.png", photos / "album", "--json")
+    assert result.status == 0
+    document = result.json
+    assert document["model"] == "tf_efficientnet_lite0"
+    assert [image["path"] for image in document["images"]] == [
+        str(photos / "coffee.png"),
+        str(photos / "album" / "motorcycle_left.png"),
+        str(photos / "album" / "motorcycle_right.png"),
+    ]
+    best = document["images"][0]["labels"][0]
+    assert (best["name"], best["class_id"], best["categories"]) == ("espresso", 967, ["coffee", "drink"])
+    assert best["confidence"] > 0.9
+    assert all(len(image["labels"]) == 5 for image in document["images"])
+
+
+def test_tags_report_each_file_that_fails(lookalike, photos):
+    (photos / "text.jpg").write_text("not an image")
+    result = lookalike("tag", photos / "text.jpg", photos / "coffee.png", photos / "missing.jpg", "--json")
+    assert result.status == 1
+    by_name = {Path(image["path"]).name: image for image in result.json["images"]}
+    assert by_name["text.jpg"]["error"]["code"] == "image_undecodable"
+    assert by_name["missing.jpg"]["error"]["code"] == "file_unreadable"
+    assert by_name["coffee.png"]["labels"][0]["name"] == "espresso"
+
+
+def test_confidence_can_be_cut_off(lookalike, photos):
+    labels = lookalike("tag", photos / "chelsea.png", "--min-confidence", 0.2, "--json").json["images"][0]["labels"]
+    assert [label["name"] for label in labels] == ["tiger cat", "Egyptian cat"]
+
+
+def test_help_needs_no_heavy_library():
+    code = "import sys, lookalike; lookalike.main(['--help']); print(sorted(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for module in ("torch", "timm", "openvino", "pymilvus", "fastapi", "numpy", "PIL"):
+        assert f"'{module}'" not in out
+
+
+@pytest.mark.parametrize("command", ["run", "index", "search", "tag", "serve", "models"])
+def test_every_command_explains_itself(lookalike, command):
+    result = lookalike(command, "--help")
+    assert result.status == 0 and f"Usage: lookalike {command}" in result.out
+
+
+def test_an_embedded_search_imports_no_torch(lookalike, photos):
+    lookalike("index", photos)
+    code = (
+        "import sys, lookalike\n"
+        f"status = lookalike.main(['search', {str(photos / 'coffee.png')!r}])\n"
+        "sys.exit('torch' in sys.modules or status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=lookalike.environment(), check=False)
+    assert done.returncode == 0
+
+
+def test_models_lists_what_can_be_used(lookalike):
+    models = {model["name"]: model for model in lookalike("models", "--json").json["models"]}
+    default = models["tf_efficientnet_lite0"]
+    assert (default["weights"], default["dimension"], default["input_size"]) == ("packaged", 1280, 224)
+    assert default["parameters"] == 4_652_008
+    found = lookalike("models", "--find", "resnet18*", "--json").json["models"]
+    assert {"name": "resnet18.a1_in1k"} in found
