@@ -1,0 +1,22 @@
+"""The store: the collections that keep rows, in a Milvus server or in a directory of this machine."""
+
+from pathlib import Path
+
+from embeddings.records import Store
+
+
+def open_store(uri: str, token: str, data: Path, timeout: float) -> Store:
+    """Open the Milvus at `uri`; without one, Milvus Lite in `data`.
+
+    Raises StoreUnavailable, which may be DataDirectoryLocked or DiskFull.
+    """
+    # these take half a second, which only those who use the store shall pay
+    from embeddings.store.milvus import MilvusStore  # noqa: PLC0415
+
+    if uri:
+        from embeddings.store.server import ServerBackend  # noqa: PLC0415
+
+        return MilvusStore(ServerBackend(uri, token, timeout))
+    from embeddings.store.lite import LiteBackend  # noqa: PLC0415
+
+    return MilvusStore(LiteBackend(data / "milvus", timeout))

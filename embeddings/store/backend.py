@@ -1,0 +1,52 @@
+"""What a Milvus must be able to do for the store; the engines differ here, and nowhere above."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from embeddings.records import ModelIdentity
+from embeddings.store.filters import Where
+
+
+class Backend(Protocol):
+    """One Milvus. Collections are named as the engine knows them; tag keys are those of `filters.tag_key`."""
+
+    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
+        """Call a method of MilvusClient, with errors of ours."""
+
+    def ready(self) -> None:
+        """Return if the engine answers; raises StoreUnavailable if it does not."""
+
+    def create(self, collection: str, model: ModelIdentity) -> None:
+        """Create an empty collection for vectors of a model, its description in it."""
+
+    def prepare(self, collection: str) -> None:
+        """Make an existing collection ready for reading, whatever a crash left undone."""
+
+    def filter(self, where: Where) -> str:
+        """Write conditions in the engine's filter language."""
+
+    def pack_tags(self, keys: list[str]) -> Any:
+        """Return the value of the field that tags are found by."""
+
+    def search_params(self, depth: int) -> dict[str, Any]:
+        """Return the parameters of a search for the best `depth` rows."""
+
+    def select(
+        self, collection: str, fields: list[str], where: Where, strong: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Yield fields of all rows that meet the conditions, tag keys as a list.
+
+        With `strong`, rows that other processes wrote before are among them for certain; our own always are.
+        """
+
+    def count(self, collection: str, where: Where) -> int:
+        """Return the exact number of rows that meet the conditions."""
+
+    def page(self, collection: str, where: Where, offset: int, limit: int) -> list[str]:
+        """Return a page of stored ids, in their order."""
+
+    def written(self, collection: str, rows: int) -> None:
+        """Take note of rows that were written."""
+
+    def close(self) -> None:
+        """Release everything."""

@@ -1,0 +1,67 @@
+"""What a query may ask of a row, and how it is written so that a user's text is always taken literally."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9]")
+_ENCODED = re.compile(r"-([0-9a-f]+)-")
+_EMPTY = "--"
+_NOT_STORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
+_STORED_ESCAPE = re.compile("\x1a([0-9a-f]{4})")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Conditions that all must hold; an empty one is not asked. Tags and texts are as the user wrote them."""
+
+    tags: tuple[str, ...] = ()
+    source: str | None = None
+    hashes: tuple[str, ...] = ()
+    not_id: str | None = None
+
+
+def storable(text: str) -> str:
+    """Return `text` without what stores cannot keep, such as the lone surrogates of file names that are no UTF-8."""
+    return _NOT_STORABLE.sub(lambda found: f"\x1a{ord(found[0]):04x}", text)
+
+
+def as_written(stored: str) -> str:
+    """Undo `storable`."""
+    return _STORED_ESCAPE.sub(lambda found: chr(int(found[1], 16)), stored)
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string of Milvus' filter language; only this function may put text into a filter.
+
+    The escapes are those that all engines know; every other character stands for itself.
+    """
+    return f'"{storable(text).translate(_ESCAPES)}"'
+
+
+def literals(texts: tuple[str, ...]) -> str:
+    """Return a list in the filter language."""
+    return f"[{', '.join(literal(text) for text in texts)}]"
+
+
+def tag_key(name: str) -> str:
+    """Return a tag's name in letters, digits and hyphens alone, in which no pattern or quote can hide."""
+    return _NOT_PLAIN.sub(lambda found: f"-{ord(found[0]):x}-", name) or _EMPTY
+
+
+def tag_name(key: str) -> str:
+    """Undo `tag_key`."""
+    return "" if key == _EMPTY else _ENCODED.sub(lambda found: chr(int(found[1], 16)), key)
+
+
+def expression(where: Where, has_tag: Callable[[str], str]) -> str:
+    """Write the conditions in the filter language; `has_tag` writes one for a tag key, which engines do differently."""
+    parts = [has_tag(tag_key(name)) for name in where.tags]
+    if where.source is not None:
+        parts.append(f"source == {literal(where.source)}")
+    if where.hashes:
+        parts.append(f"content_hash in {literals(where.hashes)}")
+    if where.not_id is not None:
+        parts.append(f"id != {literal(where.not_id)}")
+    return " and ".join(parts)

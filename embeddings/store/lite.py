@@ -1,0 +1,152 @@
+"""Milvus Lite: the store in a directory, for one process at a time."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from embeddings.errors import NotFound, StoreUnavailable
+from embeddings.records import ModelIdentity
+from embeddings.store.client import Client
+from embeddings.store.filters import Where, expression, storable, tag_key
+from embeddings.store.lite_engine import LiteEngine
+from embeddings.store.names import DESCRIPTION, description
+from embeddings.store.rows import TAG_KEYS
+
+_WRITES = frozenset(["create_collection", "drop_collection", "create_alias", "drop_alias", "upsert", "delete", "flush"])
+_WRITE_SECONDS = 600.0  # a write that was given up goes on in the engine, beside the next one
+_FLUSH_ROWS = 2000  # rows that are not flushed are searched one by one in Python
+
+
+class LiteBackend:
+    """The one user of a LiteEngine. Calls come one at a time: the engine loses sight of rows while it flushes."""
+
+    def __init__(self, directory: Path, timeout: float) -> None:
+        """Open the directory; raises DataDirectoryLocked, DiskFull or StoreUnavailable."""
+        self._directory = directory
+        self._timeout = timeout
+        self._lock = threading.RLock()
+        self._engine: LiteEngine | None = None
+        self._client: Client | None = None
+        self._unflushed: dict[str, int] = {}
+        with self._opened():
+            pass
+
+    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
+        with self._opened() as (_, client):
+            if method not in _WRITES:
+                return client.run(method, patience=patience, **arguments)
+            with self._whole_or_anew():
+                done = client.run(method, patience=max(patience, _WRITE_SECONDS / self._timeout), **arguments)
+            if method == "flush":
+                self._unflushed.pop(arguments["collection_name"], None)
+            return done
+
+    def ready(self) -> None:
+        with self._opened() as (_, client):
+            client.version()
+
+    def create(self, collection: str, model: ModelIdentity) -> None:
+        written = description(model)
+        with self._opened() as (_, client), self._whole_or_anew():
+            # Milvus Lite forgets the descriptions of collections
+            client.create_collection(
+                collection, model.dimension, written, tag_keys_array=False, properties={DESCRIPTION: written}
+            )
+
+    def prepare(self, collection: str) -> None:
+        """Nothing to do: without an index a collection can be read at once, and exactly."""
+
+    def filter(self, where: Where) -> str:
+        return expression(where, lambda key: f'{TAG_KEYS} like "% {key} %"')
+
+    def pack_tags(self, keys: list[str]) -> str:
+        return f" {' '.join(keys)} "
+
+    def search_params(self, depth: int) -> dict[str, Any]:
+        return {"metric_type": "IP"}
+
+    def select(
+        self, collection: str, fields: list[str], where: Where, strong: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        found = self._matching(collection, fields, where)
+        for row in found.to_pylist():
+            if TAG_KEYS in row:
+                row[TAG_KEYS] = row[TAG_KEYS].split()
+            yield row
+
+    def count(self, collection: str, where: Where) -> int:
+        return self._matching(collection, ["id"], where).num_rows
+
+    def page(self, collection: str, where: Where, offset: int, limit: int) -> list[str]:
+        ids = sorted(self._matching(collection, ["id"], where)["id"].to_pylist())
+        return ids[offset : offset + limit]
+
+    def written(self, collection: str, rows: int) -> None:
+        with self._lock:
+            self._unflushed[collection] = self._unflushed.get(collection, 0) + rows
+            if self._unflushed[collection] >= _FLUSH_ROWS:
+                self.run("flush", collection_name=collection)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            if self._engine is not None:
+                self._engine.close()
+            self._engine = self._client = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[LiteEngine, Client]]:
+        if not self._lock.acquire(timeout=self._timeout):
+            raise StoreUnavailable(f"the data directory {self._directory} was busy for {self._timeout:g} seconds")
+        try:
+            if self._engine is None or self._client is None:
+                self._engine = LiteEngine(self._directory)
+                self._client = Client(self._engine.uri, "", self._timeout, f"the data directory {self._directory}")
+            yield self._engine, self._client
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _whole_or_anew(self) -> Iterator[None]:
+        """Let the engine go if a write fails: with half of it in log or memory, only a new one is sound."""
+        try:
+            yield
+        except NotFound:  # nothing was begun
+            raise
+        except BaseException:
+            if self._client is not None:
+                self._client.close()
+            if self._engine is not None:
+                self._engine.abandon()
+            self._engine = self._client = None
+            raise
+
+    def _matching(self, collection: str, fields: list[str], where: Where) -> pa.Table:
+        with self._opened() as (engine, _):
+            rows = engine.columns(collection, list(dict.fromkeys([*fields, *_asked(where)])))
+        for name in where.tags:
+            rows = rows.filter(pc.match_substring(rows[TAG_KEYS], f" {tag_key(name)} "))
+        if where.source is not None:
+            rows = rows.filter(pc.equal(rows["source"], storable(where.source)))
+        if where.hashes:
+            rows = rows.filter(pc.is_in(rows["content_hash"], pa.array(map(storable, where.hashes), pa.string())))
+        if where.not_id is not None:
+            rows = rows.filter(pc.not_equal(rows["id"], storable(where.not_id)))
+        return rows.select(fields)
+
+
+def _asked(where: Where) -> list[str]:
+    """Return the fields that the conditions look at."""
+    asked = {
+        TAG_KEYS: bool(where.tags),
+        "source": where.source is not None,
+        "content_hash": bool(where.hashes),
+        "id": where.not_id is not None,
+    }
+    return [field for field, needed in asked.items() if needed]

@@ -1,0 +1,137 @@
+"""Rows as the store keeps them: which fields there are, how much they hold, and the way there and back."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from embeddings.errors import UsageError
+from embeddings.records import Known, Row, Tag
+from embeddings.store.filters import as_written, storable, tag_key
+
+# VARCHAR fields and the bytes of UTF-8 they hold; 65,535 is the most an engine allows
+TEXTS = {"id": 512, "source": 8192, "path": 16384, "content_hash": 128, "tags": 65535, "meta": 65535}
+NUMBERS = ("phash", "width", "height", "bytes", "taken_at", "modified_at", "indexed_at")
+TAG_KEYS = "tag_keys"
+TAG_KEY_BYTES = 1024
+MOST_TAGS = 256
+SCALARS = (*TEXTS, *NUMBERS)
+KNOWN = ("id", "source", "path", "bytes", "modified_at", "content_hash")
+
+ROWS_A_CALL = 1000
+BYTES_A_CALL = 32_000_000  # a call may have 64 MB; numbers grow in transport
+
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_TIME = -(2**62)  # the oldest engine has no null
+
+
+def check_row(row: Row, dimension: int) -> None:
+    """Raise UsageError for a row that cannot be stored whole, so that nothing is cut off or half written."""
+    for field, text in _texts(row).items():
+        if (size := len(text.encode())) > TEXTS[field]:
+            raise UsageError(
+                f"the {field} of {row.path!r} takes {size:,} bytes, and {TEXTS[field]:,} are possible", field=field
+            )
+    keys = [tag_key(tag.name) for tag in row.tags]
+    together = sum(len(key) + 1 for key in keys) + 1
+    if len(keys) > MOST_TAGS or any(len(key) > TAG_KEY_BYTES for key in keys) or together > TEXTS["tags"]:
+        raise UsageError(f"{row.path!r} has too many or too long tags ({MOST_TAGS} are possible)", field="tags")
+    if row.vector is None or row.vector.shape != (dimension,):
+        raise UsageError(f"{row.path!r} has no vector of the collection's {dimension} dimensions", field="vector")
+
+
+def to_record(row: Row) -> dict[str, Any]:
+    """Return the values of a row's fields; tag keys are a list without repetitions."""
+    return {
+        **_texts(row),
+        "phash": row.phash - 2**64 if row.phash >= 2**63 else row.phash,
+        "width": row.width,
+        "height": row.height,
+        "bytes": row.bytes,
+        "taken_at": _NO_TIME if row.taken_at is None else (row.taken_at - _EPOCH) // timedelta(seconds=1),
+        "modified_at": row.modified_at,
+        "indexed_at": (row.indexed_at - _EPOCH_UTC) // timedelta(microseconds=1),
+        TAG_KEYS: list(dict.fromkeys(tag_key(tag.name) for tag in row.tags)),
+        "vector": None if row.vector is None else normalised(row.vector),
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> Row:
+    """Undo `to_record`; the vector is None where it was not asked for."""
+    vector = record.get("vector")
+    taken_at = record["taken_at"]
+    return Row(
+        id=as_written(record["id"]),
+        source=as_written(record["source"]),
+        path=as_written(record["path"]),
+        content_hash=as_written(record["content_hash"]),
+        phash=record["phash"] % 2**64,
+        vector=None if vector is None else np.asarray(vector, dtype=np.float32),
+        tags=tuple(Tag(name, confidence) for name, confidence in json.loads(record["tags"])),
+        width=record["width"],
+        height=record["height"],
+        bytes=record["bytes"],
+        taken_at=None if taken_at == _NO_TIME else _EPOCH + timedelta(seconds=taken_at),
+        modified_at=record["modified_at"],
+        indexed_at=_EPOCH_UTC + timedelta(microseconds=record["indexed_at"]),
+        meta=json.loads(record["meta"]),
+    )
+
+
+def to_known(record: Mapping[str, Any]) -> Known:
+    """Return the part of a record that the ledger is made of."""
+    return Known(
+        id=as_written(record["id"]),
+        source=as_written(record["source"]),
+        path=as_written(record["path"]),
+        bytes=record["bytes"],
+        modified_at=record["modified_at"],
+        content_hash=as_written(record["content_hash"]),
+    )
+
+
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """Return float32 vectors of length one, whose inner product is the cosine; a zero vector stays as it is."""
+    vectors = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def latest(rows: Sequence[Row]) -> list[Row]:
+    """Return one row for each id, the last one given: engines differ in what they do with two in one call."""
+    return list({row.id: row for row in rows}.values())
+
+
+def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Cut records into calls of a size that every engine takes."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        bytes_ = _size(record)
+        if batch and (len(batch) == ROWS_A_CALL or size + bytes_ > BYTES_A_CALL):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += bytes_
+    if batch:
+        yield batch
+
+
+def _texts(row: Row) -> dict[str, str]:
+    tags = [[tag.name, round(tag.confidence, 4)] for tag in row.tags]
+    return {
+        "id": storable(row.id),
+        "source": storable(row.source),
+        "path": storable(row.path),
+        "content_hash": storable(row.content_hash),
+        "tags": json.dumps(tags, separators=(",", ":")),
+        "meta": json.dumps(row.meta, separators=(",", ":")),
+    }
+
+
+def _size(record: Mapping[str, Any]) -> int:
+    texts = sum(len(record[field].encode()) for field in TEXTS)
+    return texts + sum(map(len, record[TAG_KEYS])) + record["vector"].nbytes + 16 * len(NUMBERS)

@@ -1,0 +1,119 @@
+"""A Milvus server: standalone, cluster or Zilliz Cloud, from 2.3.5 on."""
+
+import re
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from embeddings.records import ModelIdentity
+from embeddings.store.client import SESSION, STRONG, Client, LoadState, address
+from embeddings.store.filters import Where, as_written, expression, literal
+from embeddings.store.names import description
+from embeddings.store.ranking import DEEPEST
+from embeddings.store.rows import TAG_KEYS
+
+_PAGE = 5000
+_LEAST_EF, _MOST_EF = 64, 32_768
+_VECTOR_INDEX = {
+    "field_name": "vector",
+    "index_type": "HNSW",
+    "metric_type": "IP",
+    "params": {"M": 16, "efConstruction": 200},
+}
+# from 2.5 on arrays can be indexed; before, looking through them is quick enough
+_SCALAR_INDEXES_SINCE = (2, 5)
+_SCALAR_INDEXES = [{"field_name": field, "index_type": "INVERTED"} for field in (TAG_KEYS, "content_hash")]
+
+
+class ServerBackend:
+    """A Milvus server by URL."""
+
+    def __init__(self, uri: str, token: str, timeout: float) -> None:
+        """Connect; raises StoreUnavailable when nobody answers."""
+        self._client = Client(uri, token, timeout, f"the Milvus server at {address(uri)}")
+        self._indexes = indexes(self._client.version())
+        self._deleted: dict[str, float] = {}  # collection -> time of the last delete
+        self._seen: dict[str, float] = {}  # collection -> time whose state a strong read has shown
+
+    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
+        if method in ("query", "search"):
+            return self._read(method, patience, arguments)
+        done = self._client.run(method, patience=patience, **arguments)
+        if method == "delete":
+            self._deleted[arguments["collection_name"]] = time.monotonic()
+        return done
+
+    def ready(self) -> None:
+        self._client.version()
+
+    def create(self, collection: str, model: ModelIdentity) -> None:
+        self._client.create_collection(collection, model.dimension, description(model), tag_keys_array=True)
+
+    def prepare(self, collection: str) -> None:
+        if self.run("get_load_state", collection_name=collection)["state"] != LoadState.Loaded:
+            self._client.prepare(collection, self._indexes)
+
+    def filter(self, where: Where) -> str:
+        return expression(where, lambda key: f'array_contains({TAG_KEYS}, "{key}")')
+
+    def pack_tags(self, keys: list[str]) -> list[str]:
+        return keys
+
+    def search_params(self, depth: int) -> dict[str, Any]:
+        return {"metric_type": "IP", "params": {"ef": min(max(_LEAST_EF, 2 * depth), _MOST_EF)}}
+
+    def select(
+        self, collection: str, fields: list[str], where: Where, strong: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        conditions = self.filter(where)
+        options = {"limit": _PAGE, **({"consistency_level": STRONG} if strong else {})}
+        rows = self._query(collection, conditions, fields, **options)
+        while rows:
+            yield from rows
+            after = f"id > {literal(as_written(rows[-1]['id']))}"  # a server gives rows in the order of their ids
+            rest = f"({conditions}) and {after}" if conditions else after
+            rows = self._query(collection, rest, fields, **options) if len(rows) == _PAGE else []
+
+    def count(self, collection: str, where: Where) -> int:
+        return int(self._query(collection, self.filter(where), ["count(*)"])[0]["count(*)"])
+
+    def page(self, collection: str, where: Where, offset: int, limit: int) -> list[str]:
+        if offset + limit > DEEPEST:
+            rows = list(islice(self.select(collection, ["id"], where), offset, offset + limit))
+        else:
+            rows = self._query(collection, self.filter(where), ["id"], offset=offset, limit=limit)
+        return [row["id"] for row in rows]
+
+    def written(self, collection: str, rows: int) -> None:
+        """Nothing to do: a server writes and indexes in the background."""
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _query(self, collection: str, conditions: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.run(
+            "query", collection_name=collection, filter=conditions, output_fields=fields, **options
+        )
+        return rows
+
+    def _read(self, method: str, patience: float, arguments: dict[str, Any]) -> Any:
+        """Read so that our own writes are seen.
+
+        A session waits for its last upsert, which is quick. A delete has no time it could wait for: the reads after
+        one are strong, which takes up to 0.2 s, until one such read is through.
+        """
+        collection, start = arguments["collection_name"], time.monotonic()
+        unsure = self._deleted.get(collection, 0.0) > self._seen.get(collection, 0.0)
+        level = arguments.setdefault("consistency_level", STRONG if unsure else SESSION)
+        rows = self._client.run(method, patience=patience, **arguments)
+        if level == STRONG:
+            self._seen[collection] = max(self._seen.get(collection, 0.0), start)
+        return rows
+
+
+def indexes(version: str) -> list[dict[str, Any]]:
+    """Return the indexes for a server that calls its version so."""
+    found = re.search(r"(\d+)\.(\d+)", version)
+    current = found is None or (int(found[1]), int(found[2])) >= _SCALAR_INDEXES_SINCE
+    return [_VECTOR_INDEX, *(_SCALAR_INDEXES if current else [])]

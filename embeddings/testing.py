@@ -1,0 +1,148 @@
+"""A store in memory, for tests of what stands on the store: it does what the real ones do, and keeps nothing."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from embeddings.errors import NotFound, StoreUnavailable
+from embeddings.records import CollectionInfo, Hit, Known, ModelIdentity, Row, Tag
+from embeddings.store.filters import storable
+from embeddings.store.names import check_model, check_name
+from embeddings.store.ranking import check_depth, nearest
+from embeddings.store.rows import check_row, normalised
+
+
+class MemoryCollection:
+    """One collection, in a dictionary."""
+
+    def __init__(self, store: "MemoryStore", name: str, model: ModelIdentity) -> None:
+        self.name = name
+        self.model = model
+        self._store = store
+        self._kept: dict[str, Row] = {}
+
+    @property
+    def _rows(self) -> dict[str, Row]:
+        """The rows, as long as the store answers and the collection is there."""
+        if self._store.open(self.name) is not self:
+            raise NotFound(f"the collection {self.name!r} is not there any more", field="collection")
+        return self._kept
+
+    def upsert(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            check_row(row, self.model.dimension)
+        self._rows.update({row.id: _stored(row) for row in rows})
+
+    def search(
+        self,
+        vectors: np.ndarray,
+        limit: int,
+        offset: int = 0,
+        tags: Sequence[str] = (),
+        exclude: str | None = None,
+    ) -> list[list[Hit]]:
+        check_depth(offset, limit)
+        rows = [row for row in self._rows.values() if row.id != exclude and set(tags) <= _names(row)]
+        return [nearest(query, rows, limit, offset) for query in normalised(vectors)]
+
+    def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
+        kept = self._rows
+        rows = [kept[id_] for id_ in ids if id_ in kept]
+        return rows if with_vectors else [replace(row, vector=None) for row in rows]
+
+    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
+        return self.fetch(sorted(self._having(tag), key=storable)[offset : offset + limit])
+
+    def known(self, source: str | None = None) -> Iterator[Known]:
+        rows = [row for row in self._rows.values() if source is None or row.source == source]
+        for row in rows:
+            yield Known(row.id, row.source, row.path, row.bytes, row.modified_at, row.content_hash)
+
+    def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
+        wanted = set(hashes)
+        return {row.content_hash: row for row in self._rows.values() if row.content_hash in wanted}
+
+    def delete(self, ids: Sequence[str]) -> None:
+        rows = self._rows
+        for id_ in ids:
+            rows.pop(id_, None)
+
+    def count(self, tag: str | None = None) -> int:
+        return len(self._having(tag))
+
+    def facets(self) -> dict[str, int]:
+        return dict(Counter(name for row in self._rows.values() for name in _names(row)))
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+    def _having(self, tag: str | None) -> list[str]:
+        return [row.id for row in self._rows.values() if tag is None or tag in _names(row)]
+
+
+class MemoryStore:
+    """Collections in a dictionary. `available = False` makes it answer as a store that is down."""
+
+    def __init__(self) -> None:
+        self.available = True
+        self._collections: dict[str, MemoryCollection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def collections(self) -> list[CollectionInfo]:
+        self.ready()
+        return [CollectionInfo(name, made.model, made.count()) for name, made in sorted(self._collections.items())]
+
+    def create(self, name: str, model: ModelIdentity) -> MemoryCollection:
+        self.ready()
+        check_name(name)
+        self._collections.setdefault(name, MemoryCollection(self, name, model))
+        return self.open(name, model)
+
+    def open(self, name: str, model: ModelIdentity | None = None) -> MemoryCollection:
+        self.ready()
+        check_name(name)
+        if name not in self._collections:
+            raise NotFound(f"there is no collection {name!r}", field="collection")
+        collection = self._collections[name]
+        if model is not None:
+            check_model(name, collection.model, model)
+        return collection
+
+    def drop(self, name: str) -> None:
+        self.open(name)
+        del self._collections[name]
+
+    def ready(self) -> None:
+        if not self.available:
+            raise StoreUnavailable
+
+    def close(self) -> None:
+        """Nothing to do: the rows stay, as they do in a real store."""
+
+
+def _stored(row: Row) -> Row:
+    """Return a row as a real store gives it back."""
+    assert row.vector is not None
+    return replace(
+        row,
+        vector=normalised(row.vector),
+        tags=tuple(Tag(tag.name, round(tag.confidence, 4)) for tag in row.tags),
+        taken_at=None if row.taken_at is None else row.taken_at.replace(microsecond=0),
+        meta=json.loads(json.dumps(row.meta)),
+    )
+
+
+def _names(row: Row) -> set[str]:
+    return {tag.name for tag in row.tags}
