@@ -1,5 +1,6 @@
 """`lookalike index`: make a collection hold every image of a folder."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from indexer.reports import Failure, Progress
 from indexer.sources import source_of
 
 MOST_SHOWN = 20
+TICK_MS = 500
+LOOK_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,13 @@ def _watch(folder: str, target: Collection, embedder: Embedder, settings: Settin
     from watchfiles import watch  # noqa: PLC0415 - only here
 
     click.echo(f"watching {folder}; Ctrl-C stops", err=True)
-    # Where the system does not tell of changes (network mounts), and for what came before the watch began: every 30 s.
-    for _ in watch(folder, raise_interrupt=False, yield_on_timeout=True, rust_timeout=30_000):
+    looked = -math.inf
+    for changes in watch(folder, raise_interrupt=False, yield_on_timeout=True, rust_timeout=TICK_MS):
+        # Also at once, for what came before the watch began, and every now and then, for what the system does not tell
+        # (network mounts).
+        if not changes and time.monotonic() - looked < LOOK_AGAIN_SECONDS:
+            continue
         report = index_once(folder, target, embedder, settings, prune=True)
+        looked = time.monotonic()
         if report.indexed or report.copied or report.removed or report.failed:
             print_json(report) if as_json else print_report(report)
