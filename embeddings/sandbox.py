@@ -20,6 +20,7 @@ import embeddings.images  # noqa: F401 - loaded before memory is counted and the
 from embeddings.errors import ImageUndecodable, LookalikeError
 
 PR_SET_PDEATHSIG = 1
+NICENESS = 10  # the network, which waits for no one else, goes before: its cores do not wait for each other then
 STATM = Path("/proc/self/statm")
 
 
@@ -92,6 +93,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _die_with(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICENESS)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a process for each processor is enough
     Image.init()
     with Connection(socket) as connection:

@@ -6,12 +6,12 @@ files are read and decoded ahead of the network, and rows are written behind it.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from embeddings.embedder import BATCH, Embedder
+from embeddings.embedder import BATCH, Embedder, Embedding
 from embeddings.errors import ImageError
 from embeddings.images import DecodedImage
 from embeddings.locations import UPLOAD, from_text, to_text
@@ -25,6 +25,7 @@ from indexer.writing import Writer
 LOOK_UP = 64  # files whose content is looked up in one call
 DECODES_AHEAD = 4 * BATCH
 BYTES_AHEAD = 64_000_000
+BATCHES_AHEAD = 2
 
 T = TypeVar("T")
 
@@ -33,6 +34,12 @@ T = TypeVar("T")
 class _Decoding:
     facts: FileFacts
     future: Future[DecodedImage]
+
+
+@dataclass(frozen=True)
+class _Running:
+    files: list[FileFacts]
+    future: Future[list[Embedding]]
 
 
 def index_folder(
@@ -122,24 +129,21 @@ class _Run:
         return any(folder == "." or path == folder or path.startswith(f"{folder}/") for folder in self._unlistable)
 
     def _embed(self, read: Iterable[Read], writer: Writer) -> None:
-        ready: list[tuple[FileFacts, DecodedImage]] = []
-        for item in self._decoded(read, writer):
-            ready.append(item)
-            if len(ready) == BATCH:
-                self._finish(ready, writer)
-                ready = []
-        if ready:
-            self._finish(ready, writer)
+        """Embed what must be; the network runs in a thread of its own while this one makes rows and the next batch."""
+        running: deque[_Running] = deque()
+        with ThreadPoolExecutor(1, "network") as network:
+            for batch in chunks(self._decoded(read, writer), BATCH):
+                if len(running) == BATCHES_AHEAD:
+                    self._finish(running.popleft(), writer)
+                images = [image for _, image in batch]
+                running.append(_Running([f for f, _ in batch], network.submit(self._embedder.finish, images)))
+            for batch_running in running:
+                self._finish(batch_running, writer)
 
-    def _finish(self, ready: list[tuple[FileFacts, DecodedImage]], writer: Writer) -> None:
-        embeddings = self._embedder.finish([image for _, image in ready])
-        writer.add(
-            [
-                embedded_row(row_id(facts.source, facts.path), facts, embedding)
-                for (facts, _), embedding in zip(ready, embeddings, strict=True)
-            ]
-        )
-        self._progress.indexed += len(ready)
+    def _finish(self, running: _Running, writer: Writer) -> None:
+        files = zip(running.files, running.future.result(), strict=True)
+        writer.add([embedded_row(row_id(f.source, f.path), f, embedding) for f, embedding in files])
+        self._progress.indexed += len(running.files)
         self._listener(self._progress)
 
     def _decoded(self, read: Iterable[Read], writer: Writer) -> Iterator[tuple[FileFacts, DecodedImage]]:

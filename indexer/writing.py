@@ -9,7 +9,7 @@ from typing import Self
 from embeddings.errors import LookalikeError
 from embeddings.records import Collection, Row
 
-ROWS_A_CALL = 512
+ROWS_A_CALL = 256
 WAITING_CALLS = 2
 
 
