@@ -7,7 +7,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any, Protocol
 
 import click
-from tqdm import tqdm
+from tqdm.std import tqdm  # `tqdm` itself imports its own command line
 
 from embeddings.records import Store
 from embeddings.settings import Settings, read_settings

@@ -89,7 +89,7 @@ class Model:
         path = self.directory / "card.json"
         try:
             return _card_from_json(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             pass  # not made yet, or damaged: it is made again
         card = self._make_card()
         write_atomically(path, json.dumps(asdict(card), indent=1).encode())

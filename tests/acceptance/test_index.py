@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -133,23 +134,30 @@ def many_photos(folder: Path, photos: Path) -> Path:
     return folder
 
 
-def test_killed_at_random_moments_it_loses_and_doubles_nothing(lookalike, photos, tmp_path):
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_loses_and_doubles_nothing(lookalike, photos, tmp_path, kills):
     folder = many_photos(tmp_path / "many", photos)
     undisturbed = tmp_path / "undisturbed"
     shutil.copytree(lookalike.data, undisturbed, symlinks=True)
     lookalike("index", folder, LOOKALIKE_DATA=str(undisturbed))
     expected = ids(undisturbed)
     assert len(expected) == 120
-    for seconds in (1.2, 1.9, 2.6, 3.3):
-        process = lookalike.start("index", folder)
-        try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+    files = sorted(folder.iterdir())
+    for _ in range(kills):
+        kill_after(lookalike.start("index", folder), random.uniform(0.5, 3.5))
+        for file in random.sample(files, 30):  # so that the next run has work to be killed at
+            file.touch()
     report = lookalike("index", folder, "--json").json
     assert report["found"] == 120 == report["indexed"] + report["skipped"] + report["copied"]
     assert ids(lookalike.data) == expected
+
+
+def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(lookalike, photos, tmp_path):
