@@ -1,11 +1,13 @@
 """OpenVINO on the processor: the network as compiled graphs, normalisation included."""
 
+import errno
 import sys
 import threading
 import warnings
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import disk_usage
 
 import numpy as np
 
@@ -21,6 +23,7 @@ import openvino  # noqa: E402
 # Images a stream takes at once. A fixed shape and a stream a core are up to twice as fast as batches of any size on all
 # cores together, where each core waits for the others (benchmarks/engines.py).
 BULK = 8
+ROOM = 200_000_000  # bytes; with less, a failed save is a full disk
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 Outputs = list[np.ndarray]
@@ -121,8 +124,18 @@ def _save(graph: openvino.Model, path: Path) -> None:
     partial = path.with_name(f"partial-{threading.get_native_id()}.xml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(graph, partial, compress_to_fp16=False)
+        _write(graph, partial)
         partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
         partial.replace(path)
     except OSError as error:
+        for part in (partial, partial.with_suffix(".bin")):
+            part.unlink(missing_ok=True)
         raise storage_error(error, path) from error
+
+
+def _write(graph: openvino.Model, path: Path) -> None:
+    """Write the graph. Raises OSError, where OpenVINO itself says of a full disk no more than 'iostream error'."""
+    try:
+        openvino.save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(errno.ENOSPC if disk_usage(path.parent).free < ROOM else errno.EIO, str(error)) from error
