@@ -18,7 +18,7 @@ from embeddings.calibration import expected_calibration_error, fit_temperature, 
 from embeddings.embedder import Embedder
 from embeddings.errors import LookalikeError
 from embeddings.settings import read_settings
-from indexer.pipeline import chunks
+from indexer.listing import chunks
 
 
 def main() -> None:

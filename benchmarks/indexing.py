@@ -18,8 +18,9 @@ from PIL import Image
 
 from benchmarks.common import Bench, fresh, write_results
 from embeddings.models import Model
-from indexer.pipeline import chunks, index_folder
-from indexer.sources import FileReference, list_folder, source_of
+from indexer.listing import chunks
+from indexer.pipeline import index_source
+from indexer.sources import Folder, Reference
 
 BATCH = 32
 
@@ -30,8 +31,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    source = source_of(arguments.folder)
-    files = [item.file for item in list_folder(source) if isinstance(item, FileReference)]
+    source = Folder(arguments.folder)
+    files = [source.shown(item.path) for item in source.references() if isinstance(item, Reference)]
     usual, ours = [], []
     with fresh() as bench:
         warm_up(bench, files)
@@ -43,7 +44,7 @@ def main() -> None:
         write_results(
             "indexing",
             {
-                "folder": Path(source).name,
+                "folder": Path(source.root).name,
                 "images": len(files),
                 "model": bench.settings.model,
                 "engine": bench.embedder.engine.name,
@@ -74,11 +75,11 @@ def usual_loop(files: list[str], network: torch.nn.Module) -> float:
     return time.perf_counter() - began
 
 
-def index(source: str, bench: Bench, name: str) -> float:
+def index(source: Folder, bench: Bench, name: str) -> float:
     """Return the seconds that indexing the folder into a new collection takes."""
     began = time.perf_counter()
     collection = bench.store.create(name, bench.embedder.identity)
-    progress = index_folder(
+    progress = index_source(
         source, collection, bench.embedder, bench.settings.max_bytes, prune=False, listener=lambda _: None
     )
     seconds = time.perf_counter() - began

@@ -14,8 +14,9 @@ import numpy as np
 
 from benchmarks.common import fresh, write_results
 from embeddings.records import Collection, Row
-from indexer.pipeline import chunks, index_folder
-from indexer.sources import source_of
+from indexer.listing import chunks
+from indexer.pipeline import index_source
+from indexer.sources import Folder
 
 QUERIES_A_CALL = 64
 
@@ -24,11 +25,11 @@ def main() -> None:
     """Index the folder into a fresh collection and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    source = source_of(parser.parse_args().folder)
+    source = Folder(parser.parse_args().folder)
     with fresh() as bench:
         collection = bench.store.create("quality", bench.embedder.identity)
         settings = bench.settings
-        progress = index_folder(source, collection, bench.embedder, settings.max_bytes, False, lambda _: None)
+        progress = index_source(source, collection, bench.embedder, settings.max_bytes, False, lambda _: None)
         rows = all_rows(collection)
         classes = [class_of(row) for row in rows]
         found = neighbours(collection, rows, 10)
@@ -38,7 +39,7 @@ def main() -> None:
         write_results(
             "quality",
             {
-                "folder": Path(source).name,
+                "folder": Path(source.root).name,
                 "model": bench.embedder.identity.name,
                 "engine": bench.embedder.engine.name,
                 "images": len(rows),

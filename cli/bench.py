@@ -19,9 +19,9 @@ from embeddings.errors import ModelError
 from embeddings.models import Model
 from embeddings.records import Collection, Row
 from embeddings.settings import Settings
-from indexer.pipeline import index_folder
-from indexer.reading import Content, read_files
-from indexer.sources import FileReference, list_folder, source_of
+from indexer.pipeline import index_source
+from indexer.reading import Content, read_ahead
+from indexer.sources import Folder, Reference
 
 PICTURES = 512
 SECONDS = 3.0
@@ -57,17 +57,17 @@ def bench(folder: Path | None, model: str | None, as_json: bool) -> None:
     """
     settings = settings_with(model=model)
     with TemporaryDirectory() as place:
-        photos = source_of(folder) if folder else _made_up(Path(place) / "photos")
+        photos = Folder(folder or _made_up(Path(place) / "photos"))
         scratch = settings.model_copy(update={"data": Path(place) / "data", "milvus_uri": ""})
         (Path(place) / "data").mkdir()
         measures = _measure(photos, settings, scratch)
     print_json(asdict(measures)) if as_json else _print(measures)
 
 
-def _measure(photos: str, settings: Settings, scratch: Settings) -> Measures:
+def _measure(photos: Folder, settings: Settings, scratch: Settings) -> Measures:
     """Measure with the model's converted network kept where it is, and rows in a place that goes away."""
-    files = [item for item in list_folder(photos) if isinstance(item, FileReference)][:PICTURES]
-    contents = [c.data for _, c in read_files(files, settings.max_bytes) if isinstance(c, Content)]
+    files = [item for item in photos.references() if isinstance(item, Reference)][:PICTURES]
+    contents = [c.data for _, c in read_ahead(photos, files, settings.max_bytes) if isinstance(c, Content)]
     with progress_bar(4, "measuring", "steps") as bar, store_of(scratch) as store, Embedder(settings) as embedder:
         embedder.embed(contents[:BATCH])
         decode = _rate(lambda: [f.exception() for f in [embedder.submit(data) for data in contents]], len(contents))
@@ -80,7 +80,7 @@ def _measure(photos: str, settings: Settings, scratch: Settings) -> Measures:
         bar.update()
         whole = store.create("whole", embedder.identity)
         began = time.perf_counter()
-        progress = index_folder(photos, whole, embedder, settings.max_bytes, False, lambda _: None)
+        progress = index_source(photos, whole, embedder, settings.max_bytes, False, lambda _: None)
         rate = (progress.indexed + progress.copied) / (time.perf_counter() - began)
         bar.update()
         limit = 1 / (1 / decode + 1 / network[embedder.engine.name])
@@ -149,7 +149,7 @@ def _row(number: int, dimension: int) -> Row:
     return Row(f"{number}", "bench", f"{number}", f"{number}", 0, vector, (), 1, 1, 1, None, 0, now, {})
 
 
-def _made_up(folder: Path) -> str:
+def _made_up(folder: Path) -> Path:
     """Write JPEGs with large and small structure, about as hard to decode as photos of their size."""
     folder.mkdir(parents=True)
     for i in range(PICTURES):
@@ -159,7 +159,7 @@ def _made_up(folder: Path) -> str:
         file = io.BytesIO()
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
         (folder / f"{i:04}.jpg").write_bytes(file.getvalue())
-    return str(folder)
+    return folder
 
 
 def _print(measures: Measures) -> None:

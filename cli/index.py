@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 import click
@@ -19,12 +19,11 @@ from cli.common import (
     store_of,
 )
 from embeddings.embedder import Embedder
-from embeddings.locations import shown, to_text
 from embeddings.records import Collection
 from embeddings.settings import Settings
-from indexer.pipeline import index_folder
+from indexer.pipeline import index_source
 from indexer.reports import Failure, Progress
-from indexer.sources import source_of
+from indexer.sources import Folder, Source
 
 MOST_SHOWN = 20
 TICK_MS = 500
@@ -63,7 +62,7 @@ def index(source: Path, collection: str | None, model: str | None, prune: bool, 
     run goes on where it stopped.
     """
     settings = settings_with(collection, model)
-    folder = source_of(source)
+    folder = Folder(source)
     with store_of(settings) as store, Embedder(settings) as embedder:
         target = store.create(settings.collection, embedder.identity)
         report = index_once(folder, target, embedder, settings, prune or watch)
@@ -73,19 +72,19 @@ def index(source: Path, collection: str | None, model: str | None, prune: bool, 
     return 1 if report.failed else 0
 
 
-def index_once(folder: str, target: Collection, embedder: Embedder, settings: Settings, prune: bool) -> IndexReport:
-    """Index a folder (see sources.source_of) with a progress bar and return the report."""
+def index_once(source: Source, target: Collection, embedder: Embedder, settings: Settings, prune: bool) -> IndexReport:
+    """Index a source with a progress bar and return the report."""
     began = time.perf_counter()
-    with IndexBar(Path(folder).name) as bar:
+    with IndexBar(PurePath(source.name).name) as bar:
         try:
-            progress = index_folder(folder, target, embedder, settings.max_bytes, prune, bar.show)
+            progress = index_source(source, target, embedder, settings.max_bytes, prune, bar.show)
         except KeyboardInterrupt:
             bar.close()
             click.echo(
                 f"{bar.finished:,} of {plural(bar.found, 'image')} done; the next run goes on from there", err=True
             )
             raise
-    return _report(target, folder, progress, time.perf_counter() - began)
+    return _report(target, progress, time.perf_counter() - began)
 
 
 def print_report(report: IndexReport) -> None:
@@ -101,7 +100,7 @@ def print_report(report: IndexReport) -> None:
         click.echo(f"  ... and {report.failed - MOST_SHOWN:,} more; --json lists them all", err=True)
 
 
-def _report(target: Collection, folder: str, progress: Progress, seconds: float) -> IndexReport:
+def _report(target: Collection, progress: Progress, seconds: float) -> IndexReport:
     return IndexReport(
         collection=target.name,
         model=target.model.name,
@@ -113,7 +112,7 @@ def _report(target: Collection, folder: str, progress: Progress, seconds: float)
         failed=progress.failed,
         seconds=round(seconds, 3),
         images_per_second=round((progress.indexed + progress.copied) / seconds, 1),
-        failures=[Failure(shown(to_text(folder), f.path), f.code, f.message) for f in progress.failures],
+        failures=progress.failures,
     )
 
 
@@ -144,13 +143,13 @@ class IndexBar:
         self._bar.close()
 
 
-def _watch(folder: str, target: Collection, embedder: Embedder, settings: Settings, as_json: bool) -> None:
+def _watch(folder: Folder, target: Collection, embedder: Embedder, settings: Settings, as_json: bool) -> None:
     """Take the difference again whenever something below the folder changes, until Ctrl-C."""
     from watchfiles import watch  # noqa: PLC0415 - only here
 
-    click.echo(f"watching {folder}; Ctrl-C stops", err=True)
+    click.echo(f"watching {folder.root}; Ctrl-C stops", err=True)
     looked = -math.inf
-    for changes in watch(folder, raise_interrupt=False, yield_on_timeout=True, rust_timeout=TICK_MS):
+    for changes in watch(folder.root, raise_interrupt=False, yield_on_timeout=True, rust_timeout=TICK_MS):
         # Also at once, for what came before the watch began, and every now and then, for what the system does not tell
         # (network mounts).
         if not changes and time.monotonic() - looked < LOOK_AGAIN_SECONDS:

@@ -14,7 +14,7 @@ from embeddings.errors import UsageError
 from embeddings.files import write_atomically
 from embeddings.locations import display_path
 from embeddings.records import Collection, Row
-from indexer.sources import source_of
+from indexer.sources import Folder
 
 EXAMPLES = 3
 SAMPLE = 200
@@ -39,10 +39,10 @@ def run(folder: Path | None, host: str, port: int, collection: str | None, model
     from api.server import listening, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
 
     settings = settings_with(collection, model)
-    source = source_of(folder or demo_folder(settings.data))
+    source = Folder(folder or demo_folder(settings.data))
     warn_of_strangers(host)
     with listening(host, port) as listener, store_of(settings) as store, Embedder(settings) as embedder:
-        click.echo(f"indexing {source}", err=True)
+        click.echo(f"indexing {source.root}", err=True)
         target = store.create(settings.collection, embedder.identity)
         print_report(index_once(source, target, embedder, settings, prune=False))
         show_examples(target)

@@ -1,6 +1,7 @@
 """`lookalike tag`: say what is in images."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import click
 from cli.common import in_words, json_option, model_option, plural, print_json, progress_bar, settings_with
 from embeddings.embedder import BATCH, Embedder, Embedding
 from embeddings.errors import FileUnreadable, LookalikeError, UsageError
-from embeddings.locations import readable, shown, to_text
-from indexer.pipeline import chunks
-from indexer.reading import Content, Read, read_files
-from indexer.sources import FileReference, Unlistable, list_folder, source_of
+from embeddings.locations import readable, to_text
+from indexer.listing import chunks
+from indexer.reading import Content, Read, read_ahead
+from indexer.sources import Files, Folder, Reference, Unlistable
 
 AHEAD = 4 * BATCH
 
@@ -48,47 +49,42 @@ def tag(images: Sequence[Path], model: str | None, min_confidence: float, limit:
     return 1 if failed else 0
 
 
-def _files(image: Path) -> Iterator[FileReference | Unlistable]:
-    """Yield the files an argument names, with the path that is shown for each."""
+def _files(image: Path) -> Iterator[Reference | Unlistable]:
+    """Yield the files an argument names, their paths as the user would type them."""
     if not image.is_dir():
         yield _named_file(image)
         return
-    source_of(image)  # says what is wrong with a folder that cannot be read
-    for item in list_folder(str(image)):
-        path = shown(to_text(str(image)), item.path)
-        if isinstance(item, Unlistable):
-            yield Unlistable(path, item.error)
-        else:
-            yield FileReference(path, item.file, item.bytes, item.modified_at)
+    for item in Folder(image).references():
+        yield replace(item, path=f"{to_text(str(image)).rstrip('/')}/{item.path}")
 
 
-def _named_file(image: Path) -> FileReference | Unlistable:
-    path = readable(str(image))
+def _named_file(image: Path) -> Reference | Unlistable:
+    path = to_text(str(image))
     try:
         status = image.stat()
     except FileNotFoundError:
         return Unlistable(path, FileUnreadable("there is no such file"))
     except (OSError, ValueError) as error:
         return Unlistable(path, FileUnreadable(f"the file cannot be read: {error}"))
-    return FileReference(path, str(image), status.st_size, status.st_mtime_ns)
+    return Reference(path, status.st_size, status.st_mtime_ns)
 
 
 def _tagged(
-    files: Sequence[FileReference | Unlistable], embedder: Embedder, max_bytes: int
+    items: list[Reference | Unlistable], embedder: Embedder, max_bytes: int
 ) -> Iterator[tuple[str, Embedding | LookalikeError]]:
     """Yield each file's embedding or error; files that cannot be looked at come first."""
-    for item in files:
+    for item in items:
         if isinstance(item, Unlistable):
-            yield item.path, item.error
-    readable = [item for item in files if isinstance(item, FileReference)]
-    for chunk in chunks(read_files(readable, max_bytes), AHEAD):
+            yield readable(item.path), item.error
+    references = [item for item in items if isinstance(item, Reference)]
+    for chunk in chunks(read_ahead(Files(items), references, max_bytes), AHEAD):
         yield from _embedded(chunk, embedder)
 
 
 def _embedded(chunk: Sequence[Read], embedder: Embedder) -> Iterator[tuple[str, Embedding | LookalikeError]]:
     embedded = iter(embedder.embed([content.data for _, content in chunk if isinstance(content, Content)]))
     for file, content in chunk:
-        yield file.path, next(embedded) if isinstance(content, Content) else content
+        yield readable(file.path), next(embedded) if isinstance(content, Content) else content
 
 
 def _document(path: str, result: Embedding | LookalikeError, limit: int, minimum: float) -> dict[str, Any]:

@@ -63,6 +63,10 @@ class MemoryCollection:
         for row in rows:
             yield Known(row.id, row.source, row.path, row.bytes, row.modified_at, row.content_hash)
 
+    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
+        wanted = set(ids)
+        return {known.id: known for known in self.known() if known.id in wanted}
+
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         wanted = set(hashes)
         return {row.content_hash: row for row in self._rows.values() if row.content_hash in wanted}

@@ -10,6 +10,8 @@ from embeddings.store.filters import Where
 class Backend(Protocol):
     """One Milvus. Collections are named as the engine knows them; tag keys are those of `filters.tag_key`."""
 
+    most_ids: int  # ids that one condition may name
+
     def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
         """Call a method of MilvusClient, with errors of ours."""
 

@@ -83,6 +83,14 @@ class MilvusCollection:
     def known(self, source: str | None = None) -> Iterator[Known]:
         return map(to_known, self._backend.select(self._real, list(KNOWN), Where(source=source), strong=True))
 
+    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
+        found: dict[str, Known] = {}
+        for start in range(0, len(ids), self._backend.most_ids):
+            where = Where(ids=tuple(ids[start : start + self._backend.most_ids]))
+            records = self._backend.select(self._real, list(KNOWN), where, strong=True)
+            found |= {known.id: known for known in map(to_known, records)}
+        return found
+
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         ids: dict[str, str] = {}
         for start in range(0, len(hashes), _HASHES_A_CALL):

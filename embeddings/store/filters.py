@@ -19,6 +19,7 @@ class Where:
     tags: tuple[str, ...] = ()
     source: str | None = None
     hashes: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     not_id: str | None = None
 
 
@@ -62,6 +63,8 @@ def expression(where: Where, has_tag: Callable[[str], str]) -> str:
         parts.append(f"source == {literal(where.source)}")
     if where.hashes:
         parts.append(f"content_hash in {literals(where.hashes)}")
+    if where.ids:
+        parts.append(f"id in {literals(where.ids)}")
     if where.not_id is not None:
         parts.append(f"id != {literal(where.not_id)}")
     return " and ".join(parts)

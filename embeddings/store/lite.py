@@ -25,6 +25,8 @@ _FLUSH_ROWS = 2000  # rows that are not flushed are searched one by one in Pytho
 class LiteBackend:
     """The one user of a LiteEngine. Calls come one at a time: the engine loses sight of rows while it flushes."""
 
+    most_ids = 1_000_000  # a set is made of them, and every row looked at once
+
     def __init__(self, directory: Path, timeout: float) -> None:
         """Open the directory; raises DataDirectoryLocked, DiskFull or StoreUnavailable."""
         self._directory = directory
@@ -136,6 +138,8 @@ class LiteBackend:
             rows = rows.filter(pc.equal(rows["source"], storable(where.source)))
         if where.hashes:
             rows = rows.filter(pc.is_in(rows["content_hash"], pa.array(map(storable, where.hashes), pa.string())))
+        if where.ids:
+            rows = rows.filter(pc.is_in(rows["id"], pa.array(map(storable, where.ids), pa.string())))
         if where.not_id is not None:
             rows = rows.filter(pc.not_equal(rows["id"], storable(where.not_id)))
         return rows.select(fields)
@@ -147,6 +151,6 @@ def _asked(where: Where) -> list[str]:
         TAG_KEYS: bool(where.tags),
         "source": where.source is not None,
         "content_hash": bool(where.hashes),
-        "id": where.not_id is not None,
+        "id": bool(where.ids) or where.not_id is not None,
     }
     return [field for field, needed in asked.items() if needed]

@@ -29,6 +29,8 @@ _SCALAR_INDEXES = [{"field_name": field, "index_type": "INVERTED"} for field in 
 class ServerBackend:
     """A Milvus server by URL."""
 
+    most_ids = 1000
+
     def __init__(self, uri: str, token: str, timeout: float) -> None:
         """Connect; raises StoreUnavailable when nobody answers."""
         self._client = Client(uri, token, timeout, f"the Milvus server at {address(uri)}")

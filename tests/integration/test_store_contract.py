@@ -306,6 +306,15 @@ def test_the_ledger_has_every_row(collection: Collection) -> None:
     assert list(collection.known("/oth")) == []
 
 
+def test_the_ledger_tells_of_some_rows(collection: Collection) -> None:
+    collection.upsert([row(f"{i:04}", bytes=i) for i in range(1_500)])
+    collection.delete(["0003"])
+    asked = [f"{i:04}" for i in range(0, 3_000, 3)] + ['" or 1==1']
+    found = collection.known_among(asked)
+    assert {id_: known.bytes for id_, known in found.items()} == {f"{i:04}": i for i in range(0, 1_500, 3) if i != 3}
+    assert collection.known_among([]) == {}
+
+
 def test_content_is_found_by_its_hash_with_the_vector(collection: Collection) -> None:
     collection.upsert([row("a", ORANGE, content_hash="one"), row("b", RED, content_hash="two"), row("c")])
     collection.upsert([row("d", RED, content_hash="two")])

@@ -10,8 +10,9 @@ from embeddings.errors import DiskFull
 from embeddings.records import Collection
 from embeddings.rows import row_id
 from embeddings.testing import MemoryStore
-from indexer.pipeline import chunks, index_folder
+from indexer.pipeline import index_source
 from indexer.reports import Progress
+from indexer.sources import Folder
 
 MAX_BYTES = 100_000
 
@@ -35,7 +36,7 @@ def folder(tmp_path):
 
 
 def index(folder: Path, collection: Collection, embedder: ToyEmbedder, prune: bool = False) -> Progress:
-    progress = index_folder(str(folder), collection, embedder, MAX_BYTES, prune, lambda _: None)
+    progress = index_source(Folder(folder), collection, embedder, MAX_BYTES, prune, lambda _: None)
     assert progress.found == progress.indexed + progress.copied + progress.skipped + progress.failed
     return progress
 
@@ -64,7 +65,7 @@ def test_a_folder_becomes_rows(folder, collection, embedder):
 def test_an_unchanged_folder_is_not_opened(folder, collection, embedder, monkeypatch):
     (folder / "red.png").write_bytes(picture("red"))
     index(folder, collection, embedder)
-    monkeypatch.setattr("indexer.pipeline.read_files", None)
+    monkeypatch.setattr("indexer.sources.folder.read_file", None)
     assert counts(index(folder, collection, embedder)) == {"skipped": 1}
     assert embedder.runs == [1]
 
@@ -139,7 +140,7 @@ def test_failures_are_named_and_stop_nothing(folder, collection, embedder):
     (folder / "link.jpg").symlink_to("nothing")
     progress = index(folder, collection, embedder)
     assert counts(progress) == {"indexed": 1, "failed": 5}
-    assert {failure.path: failure.code for failure in progress.failures} == {
+    assert {Path(failure.path).name: failure.code for failure in progress.failures} == {
         "broken.png": "image_undecodable",
         "empty.jpg": "image_undecodable",
         "text.jpg": "image_undecodable",
@@ -163,16 +164,20 @@ def test_a_mended_file_is_indexed(folder, collection, embedder):
     assert counts(index(folder, collection, embedder)) == {"indexed": 1}
 
 
+class VanishingFolder(Folder):
+    """A folder from which a file is taken once it is listed."""
+
+    def references(self):
+        yield from super().references()
+        (Path(self.root) / "red.png").unlink()
+
+
 def test_a_file_that_vanishes_midway_is_a_failure(folder, collection, embedder):
     for colour in ("red", "green"):
         (folder / f"{colour}.png").write_bytes(picture(colour))
-
-    def vanish(progress: Progress) -> None:
-        (folder / "red.png").unlink(missing_ok=True)
-
-    progress = index_folder(str(folder), collection, embedder, MAX_BYTES, False, vanish)
+    progress = index_source(VanishingFolder(folder), collection, embedder, MAX_BYTES, False, lambda _: None)
     assert counts(progress) == {"indexed": 1, "failed": 1}
-    assert progress.failures[0].code == "file_unreadable" and "vanished" in progress.failures[0].message
+    assert progress.failures[0].code == "file_unreadable" and "not there any more" in progress.failures[0].message
 
 
 def test_without_prune_rows_of_gone_files_stay(folder, collection, embedder):
@@ -216,7 +221,7 @@ def test_interrupted_and_run_again_it_ends_as_if_nothing_had_happened(folder, co
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index_folder(str(folder), collection, embedder, MAX_BYTES, False, stop)
+        index_source(Folder(folder), collection, embedder, MAX_BYTES, False, stop)
     kept = collection.count()
     assert 0 < kept < 100
     assert counts(index(folder, collection, embedder)) == {"indexed": 100 - kept, "skipped": kept}
@@ -242,8 +247,3 @@ def test_a_store_that_fails_ends_the_run_with_its_error(folder, collection, embe
     with pytest.raises(DiskFull):
         index(folder, FullDisk(collection), embedder)
     assert counts(index(folder, collection, embedder)) == {"indexed": 3}
-
-
-def test_chunks():
-    assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
-    assert list(chunks([], 2)) == []

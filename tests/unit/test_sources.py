@@ -9,7 +9,8 @@ import pytest
 
 from embeddings.errors import UsageError
 from embeddings.locations import from_text, to_text
-from indexer.sources import FileReference, Unlistable, file_is_gone, list_folder, source_of
+from indexer.sources import Folder, Reference, Unlistable
+from indexer.sources.folder import file_is_gone
 
 
 def make(root: Path, *names: str) -> None:
@@ -20,7 +21,7 @@ def make(root: Path, *names: str) -> None:
 
 
 def listed(root: Path) -> list[str]:
-    return [item.path for item in list_folder(str(root))]
+    return [item.path for item in Folder(root).references()]
 
 
 def test_files_of_all_folders_in_the_order_of_their_names(tmp_path):
@@ -31,8 +32,9 @@ def test_files_of_all_folders_in_the_order_of_their_names(tmp_path):
 def test_size_and_change_time_are_those_of_the_file(tmp_path):
     make(tmp_path, "a.jpg")
     os.utime(tmp_path / "a.jpg", ns=(0, 1_234_567_890_123_456_789))
-    (reference,) = list_folder(str(tmp_path))
-    assert reference == FileReference("a.jpg", str(tmp_path / "a.jpg"), 5, 1_234_567_890_123_456_789)
+    (reference,) = Folder(tmp_path).references()
+    assert reference == Reference("a.jpg", 5, 1_234_567_890_123_456_789)
+    assert Folder(tmp_path).fetch("a.jpg", 100) == b"a.jpg"
 
 
 def test_hidden_files_and_what_is_no_image_by_name_are_left_out(tmp_path):
@@ -46,7 +48,7 @@ def test_link_loops_have_no_effect(tmp_path):
     make(tmp_path, "a/1.jpg")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "self").symlink_to("self")
-    items = {item.path: item for item in list_folder(str(tmp_path))}
+    items = {item.path: item for item in Folder(tmp_path).references()}
     assert set(items) == {"a/1.jpg", "self"}
     assert isinstance(items["self"], Unlistable)
 
@@ -59,6 +61,20 @@ def test_a_folder_linked_from_outside_is_listed_once(tmp_path):
     assert listed(tmp_path / "library") == ["1.jpg", "x/2.jpg"]
 
 
+def test_a_very_deep_tree_is_listed(tmp_path):
+    before = Path.cwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1_200):
+            Path("d").mkdir()
+            os.chdir("d")
+        Path("a.jpg").write_bytes(b"x")
+        assert [path.count("/") for path in listed(tmp_path)] == [1_200]
+    finally:
+        os.chdir(before)
+        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # Python's own is not made for such depths
+
+
 def test_links_to_files_are_files(tmp_path):
     make(tmp_path, "library/1.jpg", "elsewhere/2.jpg")
     (tmp_path / "library" / "link.jpg").symlink_to(tmp_path / "elsewhere" / "2.jpg")
@@ -67,7 +83,7 @@ def test_links_to_files_are_files(tmp_path):
 
 def test_a_link_to_nothing_is_a_failure(tmp_path):
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
-    (item,) = list_folder(str(tmp_path))
+    (item,) = Folder(tmp_path).references()
     assert isinstance(item, Unlistable) and "points to nothing" in item.error.message
 
 
@@ -80,17 +96,19 @@ def test_pipes_and_sockets_are_passed_over(tmp_path):
 def test_names_that_are_not_utf_8_come_back_to_the_same_file(tmp_path):
     raw = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
     Path(os.fsdecode(raw)).write_bytes(b"x")
-    (item,) = list_folder(str(tmp_path))
+    (item,) = Folder(tmp_path).references()
     assert item.path.encode("utf-8")  # text that any protocol carries
     assert os.fsencode(f"{tmp_path}/{from_text(item.path)}") == raw
+    assert Folder(tmp_path).fetch(item.path, 100) == b"x"
     assert to_text(from_text(item.path)) == item.path
 
 
 LIST_AS_NOBODY = """
 import os, sys
-from indexer.sources import Unlistable, list_folder
+from pathlib import Path
+from indexer.sources import Folder, Unlistable
 os.setuid(65534)
-for item in list_folder(sys.argv[1]):
+for item in Folder(Path(sys.argv[1])).references():
     print(type(item).__name__, item.path)
 """
 
@@ -104,14 +122,14 @@ def test_a_folder_that_may_not_be_read_is_a_failure_and_the_rest_goes_on(tmp_pat
     out = subprocess.run(
         [sys.executable, "-c", LIST_AS_NOBODY, str(tmp_path)], capture_output=True, text=True, check=True
     ).stdout
-    assert out.splitlines() == ["FileReference a.jpg", "Unlistable closed", "FileReference open/c.jpg"]
+    assert out.splitlines() == ["Reference a.jpg", "Unlistable closed", "Reference open/c.jpg"]
 
 
 def test_a_source_is_one_folder_however_it_is_spelt(tmp_path, monkeypatch):
     make(tmp_path, "photos/a.jpg")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
-    names = {source_of(Path(name)) for name in ("photos", "./photos/", "link", "photos/../photos")}
+    names = {Folder(Path(name)).name for name in ("photos", "./photos/", "link", "photos/../photos")}
     assert names == {str((tmp_path / "photos").resolve())}
 
 
@@ -119,7 +137,7 @@ def test_a_source_is_one_folder_however_it_is_spelt(tmp_path, monkeypatch):
 def test_a_source_that_is_no_folder_is_one_clear_sentence(tmp_path, name, says):
     make(tmp_path, "a.jpg")
     with pytest.raises(UsageError, match=says):
-        source_of(tmp_path / name)
+        Folder(tmp_path / name)
 
 
 def test_a_file_is_gone_only_if_it_surely_is(tmp_path):

@@ -1,0 +1,75 @@
+"""A source listed ahead by a thread, so that work starts at once and the total is known early."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+A_PART = 250
+PARTS_AHEAD = 400  # 100,000 references, some 20 MB
+LOOK_SECONDS = 0.2
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in lists of `size`; the last may be shorter."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+class Ahead(Iterator[T]):
+    """Iterates over what another thread takes from `items`; a context manager, so that the thread ends.
+
+    `found` is the number of items that were taken so far. What `items` raises is raised here, in its place.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        """Start to take items."""
+        self.found = 0
+        self._parts: queue.Queue[list[T] | BaseException | None] = queue.Queue(PARTS_AHEAD)
+        self._stopped = threading.Event()
+        self._here: Iterator[T] = iter(())
+        self._thread = threading.Thread(target=self._take, args=(items,), name="list", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Ahead[T]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def __next__(self) -> T:
+        while True:
+            for item in self._here:
+                return item
+            part = self._parts.get()
+            if part is None:
+                self._parts.put(None)  # whoever asks again is told the same
+                raise StopIteration
+            if isinstance(part, BaseException):
+                raise part
+            self._here = iter(part)
+
+    def _take(self, items: Iterable[T]) -> None:
+        try:
+            for part in chunks(items, A_PART):
+                self.found += len(part)
+                if not self._hand_over(part):
+                    return
+            self._hand_over(None)
+        except BaseException as error:  # raised in the thread that iterates
+            self._hand_over(error)
+
+    def _hand_over(self, part: list[T] | BaseException | None) -> bool:
+        """Return False if nobody wants it any more."""
+        while not self._stopped.is_set():
+            try:
+                self._parts.put(part, timeout=LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False

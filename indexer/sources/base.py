@@ -1,0 +1,52 @@
+"""What every source of images is: references that are listed lazily, and the bytes behind each."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from embeddings.errors import FileUnreadable
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One image of a source.
+
+    `path` names it within the source, as text that a collection can keep, and is all that fetching needs. `bytes` and
+    `modified_at` (nanoseconds since 1970, or any number that changes with the content) tell whether it changed; None
+    where the source does not say. `id` and `meta` are the caller's own, None where there are none.
+    """
+
+    path: str
+    bytes: int | None
+    modified_at: int | None
+    id: str | None = None
+    meta: Mapping[str, Any] | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True)
+class Unlistable:
+    """A part of the source (a folder, a line) that could not even be looked at."""
+
+    path: str
+    error: FileUnreadable
+
+
+class Source(Protocol):
+    """Where images come from; safe to fetch from by several threads."""
+
+    name: str  # what rows of this source are known by; with a path it makes the primary key
+
+    def references(self) -> Iterator[Reference | Unlistable]:
+        """Yield every image, in the same order each time, in constant memory. Raises SourceUnavailable."""
+
+    def fetch(self, path: str, most: int) -> bytes:
+        """Return the bytes of an image, at most `most` + 1 of them.
+
+        Raises FileUnreadable if there is something wrong with this one, SourceUnavailable if with the source.
+        """
+
+    def is_gone(self, path: str) -> bool:
+        """Return whether there surely is no such image any more; one that cannot be looked at counts as there."""
+
+    def shown(self, path: str) -> str:
+        """Return the path or address that people are shown."""

@@ -1,0 +1,175 @@
+"""A folder as a source: every file that may be an image, with size and change time, none of them opened."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from embeddings.errors import FileUnreadable, UsageError
+from embeddings.locations import from_text, shown, to_text
+from indexer.sources.base import Reference, Unlistable
+
+# Files that lie beside photos and never are images. Anything else is looked at, whatever it is called.
+NOT_IMAGES = frozenset(
+    f".{suffix}"
+    for line in (
+        "txt md rst csv tsv json jsonl xml xmp aae yml yaml toml ini cfg conf log db sqlite lnk url html htm css js ts",
+        "py pyi pyc sh pdf doc docx xls xlsx ppt pptx odt ods rtf epub",
+        "mp4 m4v mov avi mkv webm mpg mpeg 3gp mts m2ts wmv flv thm lrv",
+        "mp3 m4a aac wav flac ogg opus wma amr",
+        "zip tar gz bz2 xz 7z rar iso dmg exe dll so pickle npy npz parquet safetensors",
+    )
+    for suffix in line.split()
+)
+
+Entries = Iterator["os.DirEntry[str]"]
+
+
+class Folder:
+    """A folder with all folders below it.
+
+    Hidden files and folders are passed over. Links to files are followed; links to folders only where they lead out of
+    the source, and each such folder once, so that no loop has an effect.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder, however it is spelt. Raises UsageError if it is not there or may not be read."""
+        self.root = _real_path(folder)
+        self.name = to_text(self.root)
+
+    def references(self) -> Iterator[Reference | Unlistable]:
+        """Yield every possible image, in the order of the names."""
+        visited: set[tuple[int, int]] = set()
+        folders: list[Entries] = []  # those that are being listed, the innermost last
+        yield from self._enter(self.root, folders)
+        while folders:
+            entry = next(folders[-1], None)
+            if entry is None:
+                folders.pop()
+            elif not entry.name.startswith("."):
+                yield from self._look_at(entry, folders, visited)
+
+    def fetch(self, path: str, most: int) -> bytes:
+        """Return the bytes of a file. Raises FileUnreadable."""
+        return read_file(self._file(path), most)
+
+    def is_gone(self, path: str) -> bool:
+        """Return whether there surely is no such file any more."""
+        return file_is_gone(self._file(path))
+
+    def shown(self, path: str) -> str:
+        """Return the file's absolute path, as people are shown it."""
+        return shown(self.name, path)
+
+    def _file(self, path: str) -> str:
+        return os.path.join(self.root, from_text(path))  # noqa: PTH118 - as text, which Path would tidy up
+
+    def _enter(self, folder: str, folders: list[Entries]) -> Iterator[Unlistable]:
+        try:
+            with os.scandir(folder) as entries:
+                folders.append(iter(sorted(entries, key=lambda entry: entry.name)))
+        except OSError as error:
+            yield self._unlistable(folder, error)
+
+    def _look_at(
+        self, entry: "os.DirEntry[str]", folders: list[Entries], visited: set[tuple[int, int]]
+    ) -> Iterator[Reference | Unlistable]:
+        try:
+            if entry.is_dir():
+                if self._leads_on(entry, visited):
+                    yield from self._enter(entry.path, folders)
+                return
+            if Path(entry.name).suffix.lower() in NOT_IMAGES:
+                return
+            status = entry.stat()
+        except OSError as error:
+            yield self._unlistable(entry.path, error)
+            return
+        if stat.S_ISREG(status.st_mode):  # no pipes, sockets or devices: reading one might never end
+            yield Reference(self._relative(entry.path), status.st_size, status.st_mtime_ns)
+
+    def _leads_on(self, entry: "os.DirEntry[str]", visited: set[tuple[int, int]]) -> bool:
+        """Return whether a folder is to be entered: one behind a link only if it would not be listed otherwise."""
+        if not entry.is_symlink():
+            return True
+        status = entry.stat()
+        identity = status.st_dev, status.st_ino
+        inside = os.path.commonpath([os.path.realpath(entry.path), self.root]) == self.root
+        if inside or identity in visited:
+            return False
+        visited.add(identity)
+        return True
+
+    def _relative(self, path: str) -> str:
+        return to_text(os.path.relpath(path, self.root).replace(os.sep, "/"))
+
+    def _unlistable(self, path: str, error: OSError) -> Unlistable:
+        reason = "points to nothing" if isinstance(error, FileNotFoundError) else error.strerror
+        return Unlistable(self._relative(path), FileUnreadable(f"cannot be read: {reason}"))
+
+
+class Files:
+    """Files named one by one; their paths are those that the user typed."""
+
+    name = ""
+
+    def __init__(self, references: list[Reference | Unlistable]) -> None:
+        """Take the files in the order in which they are to come."""
+        self._references = references
+
+    def references(self) -> Iterator[Reference | Unlistable]:
+        """Yield them."""
+        return iter(self._references)
+
+    def fetch(self, path: str, most: int) -> bytes:
+        """Return the bytes of a file. Raises FileUnreadable."""
+        return read_file(from_text(path), most)
+
+    def is_gone(self, path: str) -> bool:
+        """Return whether there surely is no such file any more."""
+        return file_is_gone(from_text(path))
+
+    def shown(self, path: str) -> str:
+        """Return the path as people are shown it."""
+        return shown(self.name, path)
+
+
+def read_file(file: str, most: int) -> bytes:
+    """Return a file's bytes, at most `most` + 1 of them; a pipe that has taken its place does not block.
+
+    Raises FileUnreadable.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as opened:
+            return opened.read(min(most, os.fstat(descriptor).st_size) + 1)
+    except FileNotFoundError as error:
+        raise FileUnreadable("the file is not there any more") from error
+    except OSError as error:
+        raise FileUnreadable(f"the file cannot be read: {error.strerror}") from error
+
+
+def file_is_gone(file: str) -> bool:
+    """Return whether there surely is no such file: one that may not be looked at counts as there."""
+    try:
+        Path(file).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _real_path(folder: Path) -> str:
+    try:
+        real = folder.expanduser().resolve(strict=True)
+        if not real.is_dir():
+            raise UsageError(f"{folder} is not a folder: name the folder that holds the images")
+        os.scandir(real).close()
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no folder {folder}") from error
+    except (PermissionError, NotADirectoryError) as error:
+        raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:  # a loop of links, or no home to expand to
+        raise UsageError(f"cannot follow {folder}: {error}") from error
+    return str(real)

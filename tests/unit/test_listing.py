@@ -1,0 +1,46 @@
+"""Listing ahead in a thread."""
+
+import threading
+
+import pytest
+
+from indexer.listing import A_PART, PARTS_AHEAD, Ahead, chunks
+
+
+def test_chunks():
+    assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(chunks([], 2)) == []
+
+
+@pytest.mark.parametrize("number", [0, 1, A_PART, A_PART + 1, 3 * A_PART])
+def test_everything_comes_in_order(number):
+    with Ahead(range(number)) as ahead:
+        assert list(ahead) == list(range(number))
+        assert ahead.found == number
+        assert list(ahead) == []
+
+
+def test_what_the_source_raises_is_raised_after_what_it_gave():
+    def broken():
+        yield from range(A_PART)
+        raise OSError("gone")
+
+    with Ahead(broken()) as ahead:
+        assert [next(ahead) for _ in range(A_PART)] == list(range(A_PART))
+        with pytest.raises(OSError, match="gone"):
+            next(ahead)
+
+
+def test_it_takes_no_more_than_fits_and_ends_when_it_is_left():
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    with Ahead(endless()) as ahead:
+        assert next(ahead) == 1
+    assert taken <= (PARTS_AHEAD + 2) * A_PART
+    assert "list" not in {thread.name for thread in threading.enumerate()}
