@@ -1,5 +1,6 @@
 """Puts the service together: routes, errors, guards, and what lives as long as the app."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,19 +15,23 @@ from api.draining import Draining
 from api.guard import BrowserRules, Guard
 from api.openapi import name_problems
 from api.routes import collections, health, images, search, tags
+from api.routes import jobs as jobs_routes
 from api.service import Embedder, Service
 from api.tracing import Tracing
 from embeddings.records import Store
 from embeddings.settings import Settings
+from indexer.jobs import Jobs
 
 STATIC = Path(__file__).parent / "static"
 _ABOUT = "Finds images that look alike and says what is in them."
 
 
-def create_app(settings: Settings, embedder: Embedder, store: Store, hosts: Collection[str] | None = None) -> FastAPI:
-    """Return the ASGI app; whoever opened `embedder` and `store` closes them after its lifespan.
+def create_app(
+    settings: Settings, embedder: Embedder, store: Store, jobs: Jobs, hosts: Collection[str] | None = None
+) -> FastAPI:
+    """Return the ASGI app; whoever opened `embedder`, `store` and `jobs` closes them after its lifespan.
 
-    `hosts` are the host names it answers to, None: any.
+    `hosts` are the host names it answers to, None: any. Once `app.state.stopping` is set, endless answers end.
     """
     service = Service(settings, embedder, store)
     app = FastAPI(
@@ -39,13 +44,16 @@ def create_app(settings: Settings, embedder: Embedder, store: Store, hosts: Coll
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.jobs = jobs
+    app.state.stopping = asyncio.Event()
     errors.install(app)
     app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of)
     app.add_middleware(Tracing, observe=service.metrics.request, on_failure=errors.internal_problem)
     app.add_middleware(BrowserRules)
     app.add_middleware(Draining)  # the one added last is the outermost
-    for part in (search, tags, images, collections, health):
-        app.include_router(part.router)
+    for router in (search.router, tags.router, images.router, collections.router, jobs_routes.router, health.router):
+        app.include_router(router)
+    app.include_router(jobs_routes.streams)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False))
     name_problems(app)

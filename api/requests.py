@@ -102,3 +102,12 @@ class NewImage(Request):
     meta: Annotated[dict[str, Any], BeforeValidator(_meta)] = Field(
         {}, description="Anything of yours, kept with the picture: a JSON object.", examples=[{"album": "Rome"}]
     )
+
+
+class JobRequest(Request):
+    """What is to be indexed."""
+
+    source: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        description="The name of a library, as GET /v1/libraries lists them.", examples=["holidays"]
+    )
+    prune: bool = Field(False, description="Also remove the rows of files that are gone.")

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from indexer.jobs import State
+
 
 class Label(BaseModel):
     """A class of the model, with the calibrated probability that the picture shows it."""
@@ -192,3 +194,55 @@ class Readiness(BaseModel):
 
     ready: bool
     checks: dict[str, dict[str, Any]]
+
+
+class JobOut(BaseModel):
+    """A job. `found` is the sum of `indexed`, `copied`, `skipped` and `failed` when it is done."""
+
+    id: str
+    state: State
+    source: str
+    collection: str
+    prune: bool
+    found: int
+    indexed: int
+    copied: int
+    skipped: int
+    removed: int
+    failed: int
+    seconds: float
+    images_per_second: float
+    seconds_left: float | None = Field(description="At the rate so far, for what was found so far.")
+    reason: str | None = Field(description="Why the job failed as a whole.")
+
+
+class JobsPage(Page):
+    """Jobs, the newest first."""
+
+    jobs: list[JobOut]
+
+
+class JobFailure(BaseModel):
+    """An image that could not be indexed."""
+
+    path: str
+    code: str
+    message: str
+
+
+class FailuresPage(Page):
+    """The images that failed in a job's last run."""
+
+    failures: list[JobFailure]
+
+
+class LibraryOut(BaseModel):
+    """A folder of the operator's that jobs may read."""
+
+    name: str
+
+
+class LibrariesPage(Page):
+    """Libraries by name."""
+
+    libraries: list[LibraryOut]

@@ -20,6 +20,8 @@ from embeddings.errors import LookalikeError, UsageError
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.store import open_store
+from indexer.jobs import Libraries
+from indexer.local_jobs import LocalJobs
 
 BACKLOG = 2048
 GRACE = 10  # seconds that answers under way may take after a Ctrl-C
@@ -53,8 +55,9 @@ def serve_opened(
     _warm_up(embedder)
     with _taking(_address(listener)):
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
-    app = create_app(settings, embedder, store, hosts=_hosts(listener))
-    _run(app, listener, on_started or (lambda address: None))
+    with LocalJobs(store, embedder, Libraries(settings.libraries), settings.data / "jobs", settings.max_bytes) as jobs:
+        app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener))
+        _run(app, listener, on_started or (lambda address: None))
 
 
 @contextmanager
@@ -104,11 +107,12 @@ def _warm_up(embedder: Embedder) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says when it answers."""
+    """A uvicorn server that says when it answers, and when it is about to stop."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], on_stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
@@ -116,13 +120,18 @@ class _Server(uvicorn.Server):
         if self.started:
             self._on_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for the answers under way."""
+        self._on_stopping()
+        await super().shutdown(sockets)
+
 
 def _run(app: FastAPI, listener: socket.socket, on_started: Callable[[str], None]) -> None:
     config = uvicorn.Config(
         app, log_config=log_config(), access_log=False, server_header=False, timeout_graceful_shutdown=GRACE
     )
     address = _address(listener)
-    server = _Server(config, lambda: on_started(address))
+    server = _Server(config, lambda: on_started(address), app.state.stopping.set)
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         server.run([listener])

@@ -1,5 +1,6 @@
 """`lookalike run`: index a folder, show what came of it, and serve it."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from embeddings.errors import UsageError
 from embeddings.files import write_atomically
 from embeddings.locations import display_path
 from embeddings.records import Collection, Row
+from embeddings.settings import Settings
 from indexer.sources import Folder
 
 EXAMPLES = 3
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 SAMPLE = 200
 DEMO_PHOTOS = (
     *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png"),
@@ -40,6 +43,7 @@ def run(folder: Path | None, host: str, port: int, collection: str | None, model
 
     settings = settings_with(collection, model)
     source = Folder(folder or demo_folder(settings.data))
+    settings = with_library(settings, source)
     warn_of_strangers(host)
     with listening(host, port) as listener, store_of(settings) as store, Embedder(settings) as embedder:
         click.echo(f"indexing {source.root}", err=True)
@@ -47,6 +51,13 @@ def run(folder: Path | None, host: str, port: int, collection: str | None, model
         print_report(index_once(source, target, embedder, settings, prune=False))
         show_examples(target)
         serve_opened(settings, listener, embedder, store, lambda address: click.echo(f"open {address} (Ctrl-C stops)"))
+
+
+def with_library(settings: Settings, source: Folder) -> Settings:
+    """Return the settings with the folder among the libraries, so that it can be indexed again while it is served."""
+    root = Path(source.root)
+    name = NOT_IN_NAMES.sub("-", root.name)[:64] or "photos"
+    return settings.model_copy(update={"libraries": {name: root} | settings.libraries})
 
 
 def demo_folder(data: Path) -> Path:

@@ -1,14 +1,24 @@
 """Every environment variable, read once at start-up."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embeddings.errors import UsageError
 
 PREFIX = "LOOKALIKE_"
+
+
+def _folders(value: Any) -> Any:
+    """Take 'name=path,name=path'."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    if not all(name.strip() and path.strip() for name, _, path in pairs):
+        raise ValueError("it must be name=path,name=path")
+    return {name.strip(): path.strip() for name, _, path in pairs}
 
 
 class Settings(BaseSettings):
@@ -40,6 +50,12 @@ class Settings(BaseSettings):
     min_confidence: Annotated[
         float, Field(ge=0, le=1, description="confidence from which a label is stored as a tag")
     ] = 0.2
+    libraries: Annotated[
+        dict[str, Path],
+        NoDecode,
+        BeforeValidator(_folders),
+        Field(description="folders that jobs may read: name=path,..."),
+    ] = {}
     queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
 
 

@@ -14,6 +14,8 @@ from api.service import Embedder, Service
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.testing import MemoryStore
+from indexer.jobs import Libraries
+from indexer.local_jobs import LocalJobs
 
 BASE = "http://localhost"
 
@@ -51,11 +53,12 @@ def api_client(
 ) -> Iterator[ApiClient]:
     """Give a client of a new app that keeps its files under `data`."""
     toy = ToyEmbedder()
-    app = create_app(
-        Settings(data=data, decode_processes=1, **settings), embedder or toy, store or MemoryStore(), {"localhost"}
-    )
+    given = Settings(data=data, decode_processes=1, **settings)
+    embedder, store = embedder or toy, store or MemoryStore()
+    jobs = LocalJobs(store, embedder, Libraries(given.libraries), data / "jobs", given.max_bytes)
+    app = create_app(given, embedder, store, jobs, {"localhost"})
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
-    with toy, asyncio.Runner() as runner:
+    with toy, jobs, asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
         try:

@@ -350,6 +350,15 @@ def test_openapi_describes_every_route(client: ApiClient) -> None:
     document = client.get("/openapi.json").json()
     routes = {(method, path) for path, methods in document["paths"].items() for method in methods}
     assert routes == {
+        ("post", "/v1/jobs"),
+        ("get", "/v1/jobs"),
+        ("get", "/v1/jobs/{job_id}"),
+        ("delete", "/v1/jobs/{job_id}"),
+        ("post", "/v1/jobs/{job_id}/retry"),
+        ("get", "/v1/jobs/{job_id}/failures"),
+        ("get", "/v1/jobs/{job_id}/failures.csv"),
+        ("get", "/v1/jobs/{job_id}/events"),
+        ("get", "/v1/libraries"),
         ("post", "/v1/search"),
         ("post", "/v1/tags"),
         ("get", "/v1/tags"),
