@@ -81,14 +81,16 @@ def show_examples(collection: Collection) -> None:
     vectors = np.array([row.vector for row in rows])
     found = collection.search(vectors, limit=2)
     pairs = [(row, hit) for row, hits in zip(rows, found, strict=True) for hit in hits if hit.row.id != row.id]
-    shown: set[str] = set()
+    shown: set[frozenset[str]] = set()
     for row, hit in sorted(pairs, key=lambda pair: -pair[1].score):
-        if len(shown) == 2 * EXAMPLES:
-            break
-        if not {row.id, hit.row.id} & shown:
-            shown |= {row.id, hit.row.id}
-            click.echo(f"  {_name(row)}: {in_words(row.tags[:4])}")
-            click.echo(f"    looks most like {_name(hit.row)} ({hit.score:.2f})")
+        pair = frozenset((row.id, hit.row.id))
+        if pair in shown:
+            continue
+        shown.add(pair)
+        click.echo(f"  {_name(row)}: {in_words(row.tags[:4])}")
+        click.echo(f"    looks most like {_name(hit.row)} ({hit.score:.2f})")
+        if len(shown) == EXAMPLES:
+            return
 
 
 def _name(row: Row) -> str:
