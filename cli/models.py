@@ -1,9 +1,12 @@
 """`lookalike models`: what can be used, its size, dimension, accuracy, and speed on this machine."""
 
 import csv
+import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
@@ -11,10 +14,12 @@ import numpy as np
 from cli.common import json_option, print_json, progress_bar, settings_with
 from embeddings.embedder import BATCH
 from embeddings.engines import make_engine
+from embeddings.files import write_atomically
 from embeddings.models import PACKAGED, Model
 from embeddings.settings import Settings
 
 SECONDS_MEASURED = 3.0
+SPEEDS = "speeds.json"
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Suggestion:
 
 
 @click.command()
-@click.option("--measure", is_flag=True, help="Measure the speed of each on this machine (a minute or two).")
+@click.option(
+    "--measure", is_flag=True, help="Measure the speed of each here first (some minutes)."
+)
 @click.option("--find", metavar="PATTERN", help="List all of timm's models with weights that fit, like 'resnet*'.")
 @json_option
 def models(measure: bool, find: str | None, as_json: bool) -> None:
@@ -45,14 +52,17 @@ def models(measure: bool, find: str | None, as_json: bool) -> None:
         names = _fitting(find)
         print_json({"models": [{"name": name} for name in names]}) if as_json else click.echo("\n".join(names))
         return
-    rows = _measured(settings_with()) if measure else _suggestions()
+    settings = settings_with()
+    if measure:
+        _measure(settings)
+    rows = _suggestions(_speeds(settings))
     if as_json:
         print_json({"models": rows})
     else:
         _print_table(rows)
 
 
-def _suggestions() -> list[Suggestion]:
+def _suggestions(speeds: dict[str, float]) -> list[Suggestion]:
     from embeddings import networks  # noqa: PLC0415 - torch, which most commands do without
 
     text = (files("embeddings") / "data" / "models.csv").read_text(encoding="utf-8")
@@ -61,24 +71,33 @@ def _suggestions() -> list[Suggestion]:
         outline = networks.outline(row["name"])
         weights = "packaged" if row["name"] in PACKAGED else outline.weights
         facts = (outline.parameters, outline.dimension, outline.input_size, float(row["top1"]), int(row["top1_size"]))
-        rows.append(Suggestion(row["name"], weights, *facts, images_per_second=None))
+        rows.append(Suggestion(row["name"], weights, *facts, speeds.get(row["name"])))
     return rows
 
 
-def _measured(settings: Settings) -> list[Suggestion]:
-    rows = _suggestions()
+def _speeds(settings: Settings) -> dict[str, float]:
+    """Return what was measured on this machine before: images a second by name."""
+    file = settings.data / SPEEDS
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _measure(settings: Settings) -> None:
+    """Measure every suggestion, and keep each result as soon as it is there."""
+    speeds = _speeds(settings)
+    rows = _suggestions(speeds)
     with progress_bar(len(rows), "measuring", "models") as bar:
-        for i, row in enumerate(rows):
-            rows[i] = replace(row, images_per_second=_speed(row.name, settings))
+        for row in rows:
+            speeds[row.name] = _speed(row.name, settings)
+            write_atomically(settings.data / SPEEDS, json.dumps(speeds, indent=1).encode())
             bar.update()
-    return rows
 
 
 def _speed(name: str, settings: Settings) -> float:
     """Return images a second through the network alone, at batch 32. Speed does not depend on the weights' values."""
-    model = Model(name, settings.data, random_weights=True)
-    engine = make_engine(model, settings.engine, settings.device, settings.precision)
-    spec = model.card.spec
+    with TemporaryDirectory() as scratch:
+        model = Model(name, Path(scratch), random_weights=True)
+        engine = make_engine(model, settings.engine, settings.device, settings.precision)
+        spec = model.card.spec
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, spec.height, spec.width, 3), dtype=np.uint8)
     engine.run(pixels)
     began, done = time.perf_counter(), 0
