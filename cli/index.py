@@ -1,9 +1,9 @@
-"""`lookalike index`: make a collection hold every image of a folder."""
+"""`lookalike index`: make a collection hold every image of a folder, a list or a bucket."""
 
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Self
 
 import click
@@ -19,11 +19,12 @@ from cli.common import (
     store_of,
 )
 from embeddings.embedder import Embedder
+from embeddings.errors import UsageError
 from embeddings.records import Collection
 from embeddings.settings import Settings
 from indexer.pipeline import index_source
 from indexer.reports import Failure, Progress
-from indexer.sources import Folder, Source
+from indexer.sources import Folder, Source, open_source
 
 MOST_SHOWN = 20
 TICK_MS = 500
@@ -48,26 +49,32 @@ class IndexReport:
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @collection_option
 @model_option
-@click.option("--prune", is_flag=True, help="Remove the rows of files that are gone.")
-@click.option("--watch", is_flag=True, help="Go on as files come, change and go (implies --prune) until Ctrl-C.")
+@click.option("--prune", is_flag=True, help="Remove the rows of images that are gone from SOURCE.")
+@click.option("--watch", is_flag=True, help="Go on as a folder changes (implies --prune) until Ctrl-C.")
 @json_option
-def index(source: Path, collection: str | None, model: str | None, prune: bool, watch: bool, as_json: bool) -> int:
-    """Make a collection hold every image of the folder SOURCE.
+def index(source: str, collection: str | None, model: str | None, prune: bool, watch: bool, as_json: bool) -> int:
+    """Make a collection hold every image of SOURCE.
+
+    SOURCE is a folder; a list of images (.csv, .tsv, .jsonl, .ndjson or .parquet with a column 'uri', and if wanted
+    'id', 'meta', 'bytes' and 'modified_at'); or a bucket or server: s3://bucket/photos, gs://, az://, sftp://.
 
     Files that are indexed and unchanged are not opened again, files that were renamed, moved or doubled are copied
     from the row that has their content. Files that fail are listed and never stop the run. Ctrl-C stops it; the next
     run goes on where it stopped.
     """
     settings = settings_with(collection, model)
-    folder = Folder(source)
+    opened = open_source(source)
+    folder = opened if isinstance(opened, Folder) else None
+    if watch and folder is None:
+        raise UsageError("--watch is for folders: run the command again when a list or a bucket has changed")
     with store_of(settings) as store, Embedder(settings) as embedder:
         target = store.create(settings.collection, embedder.identity)
-        report = index_once(folder, target, embedder, settings, prune or watch)
+        report = index_once(opened, target, embedder, settings, prune or watch)
         print_json(report) if as_json else print_report(report)
-        if watch:
+        if watch and folder is not None:
             _watch(folder, target, embedder, settings, as_json)
     return 1 if report.failed else 0
 

@@ -37,9 +37,7 @@ class Suggestion:
 
 
 @click.command()
-@click.option(
-    "--measure", is_flag=True, help="Measure the speed of each here first (some minutes)."
-)
+@click.option("--measure", is_flag=True, help="Measure the speed of each here first (some minutes).")
 @click.option("--find", metavar="PATTERN", help="List all of timm's models with weights that fit, like 'resnet*'.")
 @json_option
 def models(measure: bool, find: str | None, as_json: bool) -> None:
