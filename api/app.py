@@ -20,6 +20,7 @@ from api.service import Embedder, Service
 from api.tracing import Tracing
 from embeddings.records import Store
 from embeddings.settings import Settings
+from embeddings.web import WebFetcher
 from indexer.jobs import Jobs
 
 STATIC = Path(__file__).parent / "static"
@@ -27,13 +28,19 @@ _ABOUT = "Finds images that look alike and says what is in them."
 
 
 def create_app(
-    settings: Settings, embedder: Embedder, store: Store, jobs: Jobs, hosts: Collection[str] | None = None
+    settings: Settings,
+    embedder: Embedder,
+    store: Store,
+    jobs: Jobs,
+    hosts: Collection[str] | None = None,
+    fetcher: WebFetcher | None = None,
 ) -> FastAPI:
     """Return the ASGI app; whoever opened `embedder`, `store` and `jobs` closes them after its lifespan.
 
-    `hosts` are the host names it answers to, None: any. Once `app.state.stopping` is set, endless answers end.
+    `hosts` are the host names it answers to, None: any. `fetcher` gets pictures by their URLs, None: the usual one.
+    Once `app.state.stopping` is set, endless answers end.
     """
-    service = Service(settings, embedder, store)
+    service = Service(settings, embedder, store, fetcher or WebFetcher())
     app = FastAPI(
         title="lookalike",
         version=version("lookalike"),

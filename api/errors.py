@@ -37,6 +37,12 @@ KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.ImageTooLarge: Kind(413, "Image too large"),
     errors.UnsupportedFormat: Kind(415, "Unsupported image format"),
     errors.FileUnreadable: Kind(404, "File unreadable", "The picture's file cannot be read."),
+    errors.SourceUnavailable: Kind(
+        503, "Source unavailable", "The source of the pictures cannot be reached; the log has the reason.", _LATER
+    ),
+    # 4xx: it is the caller who chose the URL
+    errors.UrlBlocked: Kind(422, "URL not fetched"),
+    errors.UrlUnreachable: Kind(422, "URL unreachable"),
     errors.UsageError: Kind(422, "Invalid request"),
     errors.UnsupportedMediaType: Kind(415, "Unsupported media type"),
     errors.RequestTooSlow: Kind(408, "Request timeout", headers={"Connection": "close"}),

@@ -13,7 +13,10 @@ _PROBLEM_TEXTS = {
     409: "The collection was made with another model.",
     413: "The picture has more bytes or pixels than are allowed.",
     415: "Not an image format that is read here, or not a body of a known kind.",
-    422: "A field is wrong, named by `field`, or the picture is damaged.",
+    422: (
+        "A field is wrong, named by `field`, or the picture is damaged. A URL that is not fetched is `url_blocked`, "
+        "whatever the reason; one whose server does not give the picture is `url_unreachable`."
+    ),
     503: "Too many requests wait, or the store does not answer; see Retry-After.",
     507: "The disk of the data directory is full.",
 }

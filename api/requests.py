@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import from_json
 
+from embeddings.weburls import LONGEST
+
 MAX_DEPTH = 16_384  # offset + limit of a search: Milvus gives no more
 MAX_META = 60_000  # bytes of JSON; Milvus takes 65,536
 
@@ -23,6 +25,16 @@ def _image_id(value: str) -> str:
 
 NewImageId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_image_id), Field(examples=["cat-1"])
+]
+
+
+PictureUrl = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST),
+    Field(
+        description="Where the picture is: an http or https URL of a public host, which must answer within 10 seconds.",
+        examples=["https://example.org/cat.jpg"],
+    ),
 ]
 
 
@@ -62,8 +74,9 @@ class Request(BaseModel):
 
 
 class SearchQuery(Request):
-    """A search, by a picture sent along or by the id of an indexed one."""
+    """A search, by a picture sent along, by a URL or by the id of an indexed one."""
 
+    url: PictureUrl | None = None
     id: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
         None, description="Search by this indexed picture, which is itself left out of the results."
     )
@@ -96,8 +109,9 @@ def _meta(value: Any) -> Any:
 
 
 class NewImage(Request):
-    """What comes with a picture that is added."""
+    """What comes with a picture that is added, or says where it is."""
 
+    url: PictureUrl | None = None
     id: NewImageId | None = Field(None, description="Your own id; made from the file's bytes if it is left out.")
     meta: Annotated[dict[str, Any], BeforeValidator(_meta)] = Field(
         {}, description="Anything of yours, kept with the picture: a JSON object.", examples=[{"album": "Rome"}]

@@ -41,6 +41,7 @@ class Result(BaseModel):
 class SearchTimes(BaseModel):
     """Milliseconds spent, waiting included; 0 for a step that was not needed."""
 
+    fetch: float = Field(default=0.0, description="Getting the picture at `url`.")
     decode: float
     network: float
     search: float

@@ -12,6 +12,7 @@ from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from api.batching import Batcher, Places
+from api.fetching import Fetched, Fetching
 from api.library import Library, Query
 from api.metrics import Metrics
 from api.shelves import Shelves
@@ -21,6 +22,7 @@ from embeddings.errors import StoreUnavailable
 from embeddings.images import Box, DecodedImage
 from embeddings.records import Hit, ModelIdentity, Row, Store
 from embeddings.settings import Settings
+from embeddings.web import WebFetcher
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Seen:
 class Service:
     """Everything the routes use."""
 
-    def __init__(self, settings: Settings, embedder: Embedder, store: Store) -> None:
+    def __init__(self, settings: Settings, embedder: Embedder, store: Store, fetcher: WebFetcher) -> None:
         self.settings = settings
         self.embedder = embedder
         self.metrics = Metrics()
@@ -75,13 +77,14 @@ class Service:
         self._decoding = asyncio.Semaphore(2 * (settings.decode_processes or processors()))
         self._engine: Batcher[DecodedImage, Embedding] = Batcher("engine", self._finish, BATCH)
         self._searches: Batcher[Query, list[Hit]] = Batcher("search", self._search, BATCH)
+        self._fetching = Fetching(fetcher, settings.max_bytes)
         self._writing = asyncio.Lock()
         self._threads = ThreadPoolExecutor(THREADS, "store")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Answer requests while the block lasts; what is under way at its end is still done."""
-        with self._threads:
+        with self._threads, self._fetching.running():
             async with self._engine.running(), self._searches.running():
                 yield
 
@@ -94,6 +97,16 @@ class Service:
         """Do as `run`, one call at a time, so that writers neither mix nor take all the threads."""
         async with self._writing:
             return await self.run(function, *args, **kwargs)
+
+    @asynccontextmanager
+    async def fetched(self, url: str) -> AsyncIterator[Fetched]:
+        """Give the picture at a URL while the block lasts.
+
+        Raises Busy, DiskFull, ImageTooLarge, UrlBlocked or UrlUnreachable.
+        """
+        async with self._fetching.fetched(url) as fetched:
+            self.metrics.stage("fetch", fetched.seconds)
+            yield fetched
 
     async def see(self, read: Callable[[], bytes], box: Box | None = None) -> Seen:
         """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""

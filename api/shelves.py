@@ -14,6 +14,7 @@ from embeddings.locations import UPLOAD, display_path, file_path, upload_path
 from embeddings.records import Row
 
 _GONE = "the file of this picture is gone; index its folder again"
+_ELSEWHERE = "this picture is not on the service's machine, which shows only what it has there"
 _CHANGED = "the file of this picture has changed since it was indexed; index its folder again"
 
 
@@ -36,9 +37,12 @@ class Shelves:
     def read(self, collection: str, row: Row) -> bytes:
         """Return the bytes of an indexed picture.
 
-        Raises NotFound if the file is gone or is no longer the one that was indexed, FileUnreadable, ImageTooLarge.
+        Raises NotFound if the file is gone, in a bucket, or no longer the one that was indexed, FileUnreadable,
+        ImageTooLarge.
         """
         path = file_path(row, self._uploads(collection))
+        if path is None:
+            raise NotFound(_ELSEWHERE, field="id")
         try:
             data = _read(path, self._max_bytes)
         except (FileNotFoundError, NotADirectoryError) as error:

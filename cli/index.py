@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Self
@@ -54,19 +55,29 @@ class IndexReport:
 @model_option
 @click.option("--prune", is_flag=True, help="Remove the rows of images that are gone from SOURCE.")
 @click.option("--watch", is_flag=True, help="Go on as a folder changes (implies --prune) until Ctrl-C.")
+@click.option("--header", "headers", metavar="NAME:VALUE", multiple=True, help="Send to web servers; may be repeated.")
 @json_option
-def index(source: str, collection: str | None, model: str | None, prune: bool, watch: bool, as_json: bool) -> int:
+def index(
+    source: str,
+    collection: str | None,
+    model: str | None,
+    prune: bool,
+    watch: bool,
+    headers: Sequence[str],
+    as_json: bool,
+) -> int:
     """Make a collection hold every image of SOURCE.
 
     SOURCE is a folder; a list of images (.csv, .tsv, .jsonl, .ndjson or .parquet with a column 'uri', and if wanted
-    'id', 'meta', 'bytes' and 'modified_at'); or a bucket or server: s3://bucket/photos, gs://, az://, sftp://.
+    'id', 'meta', 'bytes' and 'modified_at'; .txt or .urls with a web address a line); or a bucket or server:
+    s3://bucket/photos, gs://, az://, sftp://.
 
     Files that are indexed and unchanged are not opened again, files that were renamed, moved or doubled are copied
     from the row that has their content. Files that fail are listed and never stop the run. Ctrl-C stops it; the next
     run goes on where it stopped.
     """
     settings = settings_with(collection, model)
-    opened = open_source(source)
+    opened = open_source(source, _headers(headers))
     folder = opened if isinstance(opened, Folder) else None
     if watch and folder is None:
         raise UsageError("--watch is for folders: run the command again when a list or a bucket has changed")
@@ -77,6 +88,13 @@ def index(source: str, collection: str | None, model: str | None, prune: bool, w
         if watch and folder is not None:
             _watch(folder, target, embedder, settings, as_json)
     return 1 if report.failed else 0
+
+
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    pairs = [line.partition(":") for line in lines]
+    if not all(colon for _, colon, _ in pairs):
+        raise UsageError("--header takes NAME:VALUE, such as 'Authorization: Bearer abc'")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def index_once(source: Source, target: Collection, embedder: Embedder, settings: Settings, prune: bool) -> IndexReport:

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from embeddings.errors import ImageUndecodable, LookalikeError
+from embeddings.handover import Handover, make_shared
 
 T = TypeVar("T")
 STARTUP_SECONDS = 60.0
@@ -27,26 +28,24 @@ class Decoder:
     def __init__(self, memory: int) -> None:
         """Start the process, without waiting until it is ready. Raises LookalikeError."""
         ours, theirs = socket.socketpair()
+        shared = make_shared()
         with theirs:
+            numbers = theirs.fileno(), shared, os.getpid(), memory
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - no shell, and every part is ours
-                    [
-                        sys.executable,
-                        "-P",
-                        "-m",
-                        "embeddings.sandbox",
-                        *map(str, (theirs.fileno(), os.getpid(), memory)),
-                    ],
+                    [sys.executable, "-P", "-m", "embeddings.sandbox", *map(str, numbers)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[theirs.fileno(), shared],
                     process_group=0,  # Ctrl-C at the terminal is for the parent alone
                 )
             except OSError as error:
                 ours.close()
+                os.close(shared)
                 raise LookalikeError(f"cannot start a process that decodes images: {error}") from error
         self._connection = Connection(ours.detach())
+        self._handover = Handover(shared)
         self._ready = False
         self._spent = False  # by its own account, or because it was killed, which takes effect a moment later
 
@@ -67,7 +66,7 @@ class Decoder:
             if not self._connection.poll(seconds):
                 self.kill()
                 raise ImageUndecodable(f"Decoding the file took longer than {seconds:g} seconds.")
-            value, error, self._spent = self._connection.recv()
+            value, error, self._spent = self._handover.unpack(self._connection.recv_bytes())
         except (EOFError, OSError) as broken:
             self.kill()
             raise ImageUndecodable("The decoder crashed on this file.") from broken
@@ -85,13 +84,14 @@ class Decoder:
         self.kill()
         self._process.wait()
         self._connection.close()
+        self._handover.close()
 
     def _wait_until_ready(self) -> None:
         if self._ready:
             return
         with contextlib.suppress(EOFError, OSError):
             if self._connection.poll(STARTUP_SECONDS):
-                self._connection.recv()
+                self._connection.recv_bytes()
                 self._ready = True
         if not self._ready:
             self.kill()

@@ -1,5 +1,7 @@
 """Every error of ours: a stable code for programs and one sentence for people."""
 
+from typing import Any
+
 
 class LookalikeError(Exception):
     """Something went wrong in lookalike."""
@@ -16,9 +18,9 @@ class LookalikeError(Exception):
         """The sentence that a user is shown."""
         return str(self)
 
-    def __reduce__(self) -> tuple[type, tuple[str], dict[str, str | None]]:
-        """Keep `field` when an error crosses a process boundary."""
-        return type(self), (str(self),), {"field": self.field}
+    def __reduce__(self) -> tuple[type, tuple[str], dict[str, Any]]:
+        """Keep `field` and the like when an error crosses a process boundary."""
+        return type(self), (str(self),), dict(vars(self))
 
 
 class ImageError(LookalikeError):
@@ -47,6 +49,37 @@ class FileUnreadable(ImageError):
     """The file could not be read."""
 
     code = "file_unreadable"
+
+
+class SourceUnavailable(LookalikeError):
+    """The source of the images cannot be reached."""
+
+    code = "source_unavailable"
+
+
+class UrlBlocked(LookalikeError):
+    """The URL is not fetched: it must be http(s), with a public host and a usual port, without a user name."""
+
+    code = "url_blocked"
+
+
+class UrlUnreachable(LookalikeError):
+    """The URL's server cannot be reached or does not answer as it should in time."""
+
+    code = "url_unreachable"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        field: str | None = None,
+        temporary: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        """Take whether another attempt may go well, and the seconds that the server asks to wait before it."""
+        super().__init__(message, field=field)
+        self.temporary = temporary
+        self.retry_after = retry_after
 
 
 class UsageError(LookalikeError):

@@ -15,6 +15,7 @@ from embeddings.geometry import Box, InputSpec, Rectangle, Turn, frame
 from embeddings.opening import decoder_errors, open_image
 from embeddings.phash import phash
 from embeddings.pixels import plain
+from embeddings.resizing import resize
 
 __all__ = ["Box", "DecodedImage", "InputSpec", "content_hash", "decode", "thumbnail"]
 
@@ -54,8 +55,7 @@ class _Picture:
         """Return a part of the upright original as upright RGB pixels."""
         left, top, right, bottom = (end / self.reduction for end in self.turn.stored(part, self.width, self.height))
         box = left, top, min(right, self.image.width), min(bottom, self.image.height)  # division may round up
-        small = self.image.resize(self.turn.size(*size), resampling, box=box, reducing_gap=2.0)
-        return self.turn.upright(np.asarray(small.convert("RGB")))
+        return self.turn.upright(resize(self.image, box, self.turn.size(*size), resampling))
 
 
 def content_hash(data: bytes) -> str:

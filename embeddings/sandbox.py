@@ -1,6 +1,6 @@
 """The inside of a decode process: it limits itself, then runs one function after another for its parent.
 
-Started as `python -m embeddings.sandbox SOCKET PARENT MEMORY`; it knows nothing but Pillow and numpy.
+Started as `python -m embeddings.sandbox SOCKET SHARED PARENT MEMORY`; it knows nothing but Pillow and numpy.
 """
 
 import contextlib
@@ -18,13 +18,14 @@ from PIL import AvifImagePlugin, Image
 
 import embeddings.images  # noqa: F401 - loaded before memory is counted and the first image comes
 from embeddings.errors import ImageUndecodable, LookalikeError
+from embeddings.handover import Handover
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 10  # the network, which waits for no one else, goes before: its cores do not wait for each other then
 STATM = Path("/proc/self/statm")
 
 
-def serve(connection: Connection, memory: int) -> None:
+def serve(connection: Connection, handover: Handover, memory: int) -> None:
     """Answer the parent's calls until it hangs up, never taking more than `memory` bytes above what is taken now.
 
     A call is (function, arguments, named arguments), an answer (value, error, spent): spent says that so much memory
@@ -32,7 +33,7 @@ def serve(connection: Connection, memory: int) -> None:
     """
     start = _address_space()
     _limit_address_space(start, memory)
-    connection.send((None, None, False))
+    connection.send_bytes(handover.pack((None, None, False)))
     while True:
         try:
             function, args, named = connection.recv()
@@ -42,7 +43,7 @@ def serve(connection: Connection, memory: int) -> None:
         del args  # the image's bytes; the trace of an error would keep its pixels too
         if error is not None:
             error.__traceback__ = error.__context__ = error.__cause__ = None
-        connection.send((value, error, _address_space() > start + memory // 2))
+        connection.send_bytes(handover.pack((value, error, _address_space() > start + memory // 2)))
 
 
 def _outcome(
@@ -89,16 +90,17 @@ def _be_quiet() -> None:
 
 def main() -> None:
     """Set this process up and serve the parent on the socket it gave."""
-    socket, parent, memory = map(int, sys.argv[1:])
+    socket, shared, parent, memory = map(int, sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _die_with(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a process for each processor is enough
     Image.init()
+    handover = Handover(shared)
     with Connection(socket) as connection:
         _be_quiet()
-        serve(connection, memory)
+        serve(connection, handover, memory)
 
 
 if __name__ == "__main__":

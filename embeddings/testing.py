@@ -60,12 +60,11 @@ class MemoryCollection:
 
     def known(self, source: str | None = None) -> Iterator[Known]:
         rows = [row for row in self._rows.values() if source is None or row.source == source]
-        for row in rows:
-            yield Known(row.id, row.source, row.path, row.bytes, row.modified_at, row.content_hash)
+        return map(_known, rows)
 
     def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
-        wanted = set(ids)
-        return {known.id: known for known in self.known() if known.id in wanted}
+        kept = self._rows
+        return {id_: _known(kept[id_]) for id_ in ids if id_ in kept}
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         wanted = set(hashes)
@@ -134,6 +133,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to do: the rows stay, as they do in a real store."""
+
+
+def _known(row: Row) -> Known:
+    return Known(row.id, row.source, row.path, row.bytes, row.modified_at, row.content_hash)
 
 
 def _stored(row: Row) -> Row:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from embeddings.embedder import BATCH, Embedder, Embedding
 from embeddings.errors import ImageError
 from embeddings.images import DecodedImage
-from embeddings.locations import from_text
-from embeddings.records import Collection, Known, Row
-from embeddings.rows import FileFacts, copied_row, embedded_row, row_id
+from embeddings.locations import local_file
+from embeddings.records import Collection, Row
+from embeddings.rows import FileFacts, copied_row, embedded_row
+from indexer.difference import difference, reference_id
 from indexer.listing import Ahead, chunks
 from indexer.reading import Content, Read, read_ahead
 from indexer.reports import Listener, Progress
@@ -23,11 +24,10 @@ from indexer.sources import Reference, Source, Unlistable
 from indexer.sources.folder import file_is_gone
 from indexer.writing import Writer
 
-COMPARED = 10_000  # references that are compared with the collection in one go
 LOOKED_UP = 64  # contents that are looked up in one go
 DECODES_AHEAD = 4 * BATCH
 BYTES_AHEAD = 64_000_000
-BATCHES_AHEAD = 2
+BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class _Run:
         self._progress = progress
         self._listener = listener
         self._present: set[int] = set()  # hashes of the ids that the source has
-        self._unlistable: list[str] = []  # paths that could not be looked at
+        self._unlistable: set[str] = set()  # paths that could not be looked at
         self._begun: set[int] = set()  # hashes of contents whose first file this run embeds
         self._unusable: dict[str, ImageError] = {}  # contents that failed
         self._twins: list[Reference] = []  # files with the bytes of one that is being embedded
@@ -124,27 +124,21 @@ class _Run:
 
     def _difference(self, listed: "Ahead[Reference | Unlistable]") -> Iterator[Reference]:
         """Yield what is not in the collection as it is in the source."""
-        for block in chunks(listed, COMPARED):
+        for block in difference(self._source.name, listed, self._collection):
             self._progress.found = listed.found
-            references = [item for item in block if isinstance(item, Reference)]
-            for item in block:
-                if isinstance(item, Unlistable):
-                    self._unlistable.append(item.path)
-                    self._fail(item.path, item.error)
-            known = self._collection.known_among([self._id(reference) for reference in references])
-            self._present.update(hash(self._id(reference)) for reference in references)
-            for reference in references:
-                if _unchanged(known.get(self._id(reference)), reference):
-                    self._progress.skipped += 1
-                else:
-                    yield reference
+            for item in block.unlistable:
+                self._unlistable.add(item.path)
+                self._fail(item.path, item.error)
+            self._present.update(map(hash, block.ids))
+            self._progress.skipped += block.unchanged
             self._tell()
+            yield from block.new
         self._progress.found = listed.found
 
     def _embed(self, read: Iterable[Read], writer: Writer) -> None:
-        """Embed what must be; the network runs in a thread of its own while this one makes rows and the next batch."""
+        """Embed what must be: the network runs one batch, a second thread prepares the next, this one makes rows."""
         running: deque[_Running] = deque()
-        with ThreadPoolExecutor(1, "network") as network:
+        with ThreadPoolExecutor(2, "network") as network:
             for batch in chunks(self._decoded(read, writer), BATCH):
                 if len(running) == BATCHES_AHEAD:
                     self._finish(running.popleft(), writer)
@@ -207,23 +201,22 @@ class _Run:
         return copied_row(new.id, new.facts, original, kept if new.reference.meta is None else new.reference.meta)
 
     def _is_gone(self, row: Row) -> bool:
-        """Return whether a row's image surely is not there any more, in this source or in another folder."""
+        """Return whether a row's image surely is not there any more, in this source or elsewhere on this machine."""
         if row.source == self._source.name:
             return self._source.is_gone(row.path)
-        return row.source.startswith("/") and file_is_gone(f"{from_text(row.source)}/{from_text(row.path)}")
+        file = local_file(row.source, row.path)
+        return file is not None and file_is_gone(file)
 
     def _new(self, reference: Reference, content: Content) -> _New:
         facts = FileFacts(
             self._source.name, reference.path, content.hash, len(content.data), reference.modified_at or 0
         )
-        return _New(self._id(reference), facts, reference)
-
-    def _id(self, reference: Reference) -> str:
-        return reference.id or row_id(self._source.name, reference.path)
+        return _New(reference_id(self._source.name, reference), facts, reference)
 
     def _hidden(self, path: str) -> bool:
         """Whether a path lies in a folder that could not be listed, so that its file may well be there."""
-        return any(folder == "." or path == folder or path.startswith(f"{folder}/") for folder in self._unlistable)
+        above = (path[:end] for end, character in enumerate(path) if character == "/")
+        return any(place in self._unlistable for place in (".", path, *above))
 
     def _fail(self, path: str, error: ImageError) -> None:
         self._progress.fail(self._source.shown(path), error)
@@ -231,10 +224,3 @@ class _Run:
 
     def _tell(self) -> None:
         self._listener(self._progress)
-
-
-def _unchanged(row: Known | None, reference: Reference) -> bool:
-    """Whether a row is of the image as it is now, as far as the source tells."""
-    if row is None or row.path != reference.path:
-        return False
-    return reference.bytes in (None, row.bytes) and (reference.modified_at or 0) == row.modified_at

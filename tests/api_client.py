@@ -14,6 +14,7 @@ from api.service import Embedder, Service
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.testing import MemoryStore
+from embeddings.web import WebFetcher
 from indexer.jobs import Libraries
 from indexer.local_jobs import LocalJobs
 
@@ -49,14 +50,18 @@ class ApiClient:
 
 @contextmanager
 def api_client(
-    data: Path, embedder: Embedder | None = None, store: Store | None = None, **settings: Any
+    data: Path,
+    embedder: Embedder | None = None,
+    store: Store | None = None,
+    fetcher: WebFetcher | None = None,
+    **settings: Any,
 ) -> Iterator[ApiClient]:
     """Give a client of a new app that keeps its files under `data`."""
     toy = ToyEmbedder()
     given = Settings(data=data, decode_processes=1, **settings)
     embedder, store = embedder or toy, store or MemoryStore()
     jobs = LocalJobs(store, embedder, Libraries(given.libraries), data / "jobs", given.max_bytes)
-    app = create_app(given, embedder, store, jobs, {"localhost"})
+    app = create_app(given, embedder, store, jobs, {"localhost"}, fetcher)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
     with toy, jobs, asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)

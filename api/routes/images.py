@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.documents import image, image_address
 from api.forms import Body, Limits, Upload, read_body
-from api.openapi import body, multipart, problems
+from api.openapi import body, json_body, multipart, problems
 from api.requests import NewImage
 from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
 from api.schemas import ImageOut, ImagesPage
@@ -24,6 +24,7 @@ router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["images
 
 MAX_NAME = 255
 CACHE = "private, max-age=300"
+_EXAMPLE = {"url": "https://example.org/dog.jpg", "id": "dog-1", "meta": {"album": "Rome"}}
 
 ImageId = Annotated[str, Path(max_length=512, description="The id of an indexed picture.")]
 
@@ -32,24 +33,34 @@ ImageId = Annotated[str, Path(max_length=512, description="The id of an indexed 
     "/images",
     status_code=201,
     responses=problems(403, 409, 413, 415, 422, 503, 507),
-    openapi_extra=body(multipart(NewImage)),
+    openapi_extra=body(multipart(NewImage), json_body(NewImage, _EXAMPLE)),
 )
 async def add(request: Request, response: Response, service: ServiceDep) -> ImageOut:
-    """Add a picture, replacing an earlier upload with the same id; the collection is made if it does not exist."""
+    """Add a picture, sent as `file` or fetched from `url`; one with the same id that was added before is replaced.
+
+    The collection is made if it does not exist.
+    """
     async with read_body(request, Limits(service.settings.max_bytes)) as given:
         new, upload = _checked(given, service.settings.max_bytes)
         name = new.collection or service.settings.collection
-        row = await _added(service, new, upload, name)
+        if upload:
+            row = await _added(service, new, upload, name)
+        else:
+            async with service.fetched(str(new.url)) as fetched:
+                row = await _added(service, new, fetched.upload, name)
     response.headers["Location"] = image_address(row.id, name)
     return image(row, name)
 
 
-def _checked(given: Body, max_bytes: int) -> tuple[NewImage, Upload]:
+def _checked(given: Body, max_bytes: int) -> tuple[NewImage, Upload | None]:
     new = given.parse(NewImage)
-    if len(given.uploads) != 1:
-        raise UsageError("give one picture, as the multipart field 'file'", field="file")
-    given.uploads[0].check(max_bytes)
-    return new, given.uploads[0]
+    if len(given.uploads) + (new.url is not None) != 1:
+        text = "give one picture, either as the multipart field 'file' or by its 'url'"
+        raise UsageError(text, field="file" if new.url is None else "url")
+    upload = given.uploads[0] if given.uploads else None
+    if upload:
+        upload.check(max_bytes)
+    return new, upload
 
 
 async def _added(service: Service, new: NewImage, upload: Upload, name: str) -> Row:

@@ -1,6 +1,7 @@
 """The nearest pictures to one that is sent along or is indexed already."""
 
 import time
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,16 @@ from embeddings.images import Box
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])
 
 LABELS = 5
-_EXAMPLE = {"id": "3f1c0a9be2d74c55a1f0b6d3c2e89417", "limit": 10, "tags": ["dog"], "min_score": 0.6}
+_EXAMPLE = {"url": "https://example.org/dog.jpg", "limit": 10, "tags": ["dog"], "min_score": 0.6}
+
+
+@dataclass(frozen=True)
+class _Sought:
+    """What is searched for; what the network saw, where it was run for it, and the seconds that fetching took."""
+
+    vector: np.ndarray
+    seen: Seen | None = None
+    fetch: float = 0.0
 
 
 @router.post(
@@ -30,7 +40,7 @@ _EXAMPLE = {"id": "3f1c0a9be2d74c55a1f0b6d3c2e89417", "limit": 10, "tags": ["dog
     openapi_extra=body(multipart(SearchQuery), json_body(SearchQuery, _EXAMPLE)),
 )
 async def search(request: Request, service: ServiceDep) -> SearchAnswer:
-    """Find the pictures that look most like one sent as `file`, or like the indexed one with `id`.
+    """Find the pictures that look most like one sent as `file`, the one at `url`, or the indexed one with `id`.
 
     In a form each value of `tags` is one tag, taken as it is, and `box` is JSON or four numbers with commas.
     """
@@ -42,8 +52,9 @@ async def search(request: Request, service: ServiceDep) -> SearchAnswer:
 
 def _checked(given: Body, max_bytes: int) -> tuple[SearchQuery, Upload | None]:
     query = given.parse(SearchQuery)
-    if len(given.uploads) + (query.id is not None) != 1:
-        raise UsageError("give exactly one of a picture, as the multipart field 'file', and 'id'", field="file")
+    if len(given.uploads) + (query.url is not None) + (query.id is not None) != 1:
+        text = "give exactly one of 'file' (a picture, as a multipart field), 'url' and 'id'"
+        raise UsageError(text, field="file" if query.url is None else "url")
     if query.offset + query.limit > MAX_DEPTH:
         raise UsageError(f"offset + limit may be at most {MAX_DEPTH:,}", field="offset")
     upload = given.uploads[0] if given.uploads else None
@@ -58,15 +69,17 @@ async def _answer(service: Service, query: SearchQuery, upload: Upload | None) -
     started = time.perf_counter()
     name = query.collection or service.settings.collection
     collection = await service.run(service.library.searchable, name, query.tags)
-    vector, seen = await _vector(service, query, name, upload)
+    sought = await _sought(service, query, name, upload)
+    seen = sought.seen
     between = time.perf_counter()
     tags = tuple(dict.fromkeys(query.tags))
-    hits = await service.search(Query(collection, vector, query.limit, query.offset, tags, exclude=query.id))
+    hits = await service.search(Query(collection, sought.vector, query.limit, query.offset, tags, exclude=query.id))
     done = time.perf_counter()
     return SearchAnswer(
         request_id=current_request_id(),
         model=service.embedder.identity.name,
         took_ms=SearchTimes(
+            fetch=milliseconds(sought.fetch),
             decode=milliseconds(seen.decode if seen else 0),
             network=milliseconds(seen.network if seen else 0),
             search=milliseconds(done - between),
@@ -77,17 +90,18 @@ async def _answer(service: Service, query: SearchQuery, upload: Upload | None) -
     )
 
 
-async def _vector(
-    service: Service, query: SearchQuery, name: str, upload: Upload | None
-) -> tuple[np.ndarray, Seen | None]:
-    """Return the vector to search for and, where the network was run for it, what it saw."""
+async def _sought(service: Service, query: SearchQuery, name: str, upload: Upload | None) -> _Sought:
     box = Box(*query.box) if query.box else None
     if upload:
         seen = await service.see(upload.read, box)
-        return seen.embedding.vector, seen
+        return _Sought(seen.embedding.vector, seen)
+    if query.url:
+        async with service.fetched(query.url) as fetched:
+            seen = await service.see(fetched.upload.read, box)
+            return _Sought(seen.embedding.vector, seen, fetched.seconds)
     row = await service.run(service.library.row, name, str(query.id), with_vector=True)
     if box is None:
         assert row.vector is not None
-        return row.vector, None
+        return _Sought(row.vector)
     seen = await service.see(partial(service.shelves.read, name, row), box)
-    return seen.embedding.vector, seen
+    return _Sought(seen.embedding.vector, seen)

@@ -19,7 +19,7 @@ from embeddings.store.rows import TAG_KEYS
 
 _WRITES = frozenset(["create_collection", "drop_collection", "create_alias", "drop_alias", "upsert", "delete", "flush"])
 _WRITE_SECONDS = 600.0  # a write that was given up goes on in the engine, beside the next one
-_FLUSH_ROWS = 2000  # rows that are not flushed are searched one by one in Python
+_FLUSH_ROWS = 1000  # rows that are not flushed are searched one by one in Python, and the last flush is waited for
 
 
 class LiteBackend:

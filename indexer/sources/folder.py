@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embeddings.errors import FileUnreadable, UsageError
-from embeddings.locations import from_text, shown, to_text
+from embeddings.locations import folder_source, from_text, shown, to_text
 from indexer.sources.base import Reference, Unlistable
 
 # Files that lie beside photos and never are images. Anything else is looked at, whatever it is called.
@@ -35,7 +35,7 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         """Take a folder, however it is spelt. Raises UsageError if it is not there or may not be read."""
         self.root = _real_path(folder)
-        self.name = to_text(self.root)
+        self.name = folder_source(self.root)
 
     def references(self) -> Iterator[Reference | Unlistable]:
         """Yield every possible image, in the order of the names."""
@@ -149,7 +149,7 @@ def read_file(file: str, most: int) -> bytes:
         raise FileUnreadable(f"the file cannot be read: {error.strerror}") from error
 
 
-def file_is_gone(file: str) -> bool:
+def file_is_gone(file: str | Path) -> bool:
     """Return whether there surely is no such file: one that may not be looked at counts as there."""
     try:
         Path(file).stat()

@@ -192,6 +192,38 @@ def test_close_is_at_once_and_leaves_nothing():
     pool.close()
 
 
+def held() -> tuple[int, int]:
+    """Return how many descriptors and how many shared mappings of ours this process has."""
+    maps = Path("/proc/self/maps").read_text()
+    return len(list(Path("/proc/self/fd").iterdir())), maps.count("memfd:lookalike")
+
+
+@linux
+def test_no_shared_memory_or_descriptor_is_left_behind():
+    data = encoded(photo(100, 80), "PNG")
+    before = held()
+    with DecodePool(LIMITS, processes=1) as pool:
+        pids = [pool._run(os.getpid).result()]
+        first = held()
+        for _ in range(3):
+            os.kill(pids[-1], signal.SIGKILL)
+            failure(pool, misbehaviour.crash)
+            pids.append(pool._run(os.getpid).result())
+            image = pool.decode(data, SPEC).result()
+        assert held() == first
+    assert held() == before
+    assert gone(pids)
+    assert image.pixels.shape == (64, 64, 3)  # still there to be read
+
+
+def test_pixels_of_a_large_input_arrive():
+    spec = InputSpec(1500, 1500, 1.0, "squash")  # more than the memory that is shared
+    data = encoded(photo(100, 80), "PNG")
+    with DecodePool(LIMITS, processes=1) as pool:
+        found = pool.decode(data, spec).result().pixels
+    assert np.array_equal(found, images.decode(data, spec, max_pixels=10**7).pixels)
+
+
 PARENT = """
 import sys
 from pathlib import Path

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 from api_client import ApiClient, api_client
 from PIL import Image
@@ -266,6 +267,18 @@ def test_a_file_that_is_gone(folder_client: tuple[ApiClient, Path]) -> None:
     answer = client.get("/v1/images/folder-1/thumbnail")
     assert (answer.status_code, answer.json()["field"]) == (404, "id")
     assert "gone" in answer.json()["detail"]
+
+
+def test_a_picture_in_a_bucket_is_found_but_not_shown(tmp_path: Path) -> None:
+    store = MemoryStore()
+    bucket_row = replace(folder_row(tmp_path, "cat.png", b""), source="s3://bucket/photos", vector=np.array([1, 0, 0]))
+    store.create("photos", TOY).upsert([bucket_row])
+    with api_client(tmp_path / "data", store=store) as client:
+        document = client.get("/v1/images/folder-1").json()
+        assert (document["source"], document["path"]) == ("s3://bucket/photos", "s3://bucket/photos/cat.png")
+        answer = client.get(document["thumbnail"])
+        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (404, "not_found", "id")
+        assert "not on the service's machine" in answer.json()["detail"]
 
 
 def test_a_pipe_in_the_place_of_a_file_does_not_hang(folder_client: tuple[ApiClient, Path]) -> None:

@@ -40,7 +40,7 @@ def test_upload_finds_the_nearest_first(client: ApiClient) -> None:
     scores = [result["score"] for result in answer["results"]]
     assert scores == pytest.approx([1, SQRT_HALF, SQRT_HALF, 0], abs=1e-4)
     assert answer["model"] == "toy"
-    assert set(answer["took_ms"]) == {"decode", "network", "search", "total"}
+    assert set(answer["took_ms"]) == {"fetch", "decode", "network", "search", "total"}
     assert all(isinstance(value, float) for value in answer["took_ms"].values())
     assert answer["labels"][0] == {"name": "red", "confidence": 1.0, "categories": [], "class_id": 0}
 

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embeddings.locations import UPLOAD, display_path, file_path, from_text, to_text, upload_path
+from embeddings.locations import (
+    UPLOAD,
+    display_path,
+    file_of,
+    file_path,
+    folder_source,
+    from_text,
+    located,
+    to_text,
+    upload_path,
+)
 from embeddings.records import Row
 
 
@@ -69,3 +79,29 @@ def test_file_of_a_row_in_a_folder(tmp_path: Path) -> None:
 def test_file_of_an_upload_never_has_the_name_that_was_given(tmp_path: Path) -> None:
     assert file_path(row(UPLOAD, "../../etc/passwd", "cat-1"), tmp_path) == tmp_path / sha256(b"cat-1").hexdigest()
     assert upload_path("..", tmp_path).parent == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "place"),
+    [
+        ("/data/shop.csv", "photos/a.jpg", "/data/photos/a.jpg"),
+        ("/data/shop.csv", "/elsewhere/a.jpg", "/elsewhere/a.jpg"),
+        ("/data/shop.JSONL", "file:///my%20photos/a%23.jpg", "/my photos/a#.jpg"),
+        ("/data/shop.parquet", "file://localhost/a.jpg", "/a.jpg"),
+        ("/data/shop.csv", "s3://bucket/a b.jpg", "s3://bucket/a b.jpg"),
+        ("/data/web.txt", "https://example.org/a.jpg", "https://example.org/a.jpg"),
+        ("s3://bucket/photos", "2024/rome.jpg", "s3://bucket/photos/2024/rome.jpg"),
+        ("s3://bucket", "/rome.jpg", "s3://bucket//rome.jpg"),
+        ("s3://bucket/shop.csv", "a.jpg", "s3://bucket/shop.csv/a.jpg"),
+        (folder_source("/data/shop.csv"), "a.jpg", "/data/shop.csv/a.jpg"),
+    ],
+)
+def test_where_an_image_is(source: str, path: str, place: str) -> None:
+    assert located(source, path) == display_path(row(source, path)) == place
+    here = None if "://" in place else Path(place)
+    assert file_path(row(source, path), Path("/uploads")) == here
+
+
+def test_a_file_address_has_every_name_that_a_file_can_have() -> None:
+    assert file_of("file:///caf%E9.jpg") == to_text(os.fsdecode(b"/caf\xe9.jpg"))
+    assert file_of("file:///100%.jpg") == "/100%.jpg"
