@@ -90,7 +90,7 @@ def test_names_that_are_not_utf_8_are_indexed(lookalike, tmp_path, photos):
     "make, status, says",
     [
         (lambda path: None, 2, "there is no folder"),
-        (lambda path: path.write_bytes(b""), 2, "is not a folder"),
+        (lambda path: path.write_bytes(b""), 2, "is neither a folder nor a list"),
         (lambda path: path.mkdir(), 0, ""),
     ],
 )
