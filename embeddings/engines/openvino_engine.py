@@ -20,8 +20,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
 
-# Images a stream takes at once. A fixed shape and a stream a core are up to twice as fast as batches of any size on all
-# cores together, where each core waits for the others (benchmarks/engines.py).
+# Images a stream takes at once. A fixed shape and a stream a core are a quarter to a third faster than batches of any
+# size on all cores together, where each core waits for the others (benchmarks/engines.py).
 BULK = 8
 ROOM = 200_000_000  # bytes; with less, a failed save is a full disk
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
