@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from embeddings import images
+from embeddings.closing import Closing
 from embeddings.decoder import Decoder
 from embeddings.errors import ImageTooLarge, LookalikeError
 from embeddings.images import Box, DecodedImage, InputSpec
@@ -27,7 +27,7 @@ class DecodeLimits:
     memory: int
 
 
-class DecodePool:
+class DecodePool(Closing):
     """Decodes images in child processes, which are started when they are needed; safe to use from several threads.
 
     Images wait in a queue without a bound: who has many hands in a few more than there are processes. The futures
@@ -42,14 +42,6 @@ class DecodePool:
         self._decoders: set[Decoder] = set()
         self._idle: list[Decoder] = []
         self._closed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def decode(self, data: bytes, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
         """Start decoding an image (the part of it in `box`) to the model's input."""

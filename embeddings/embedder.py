@@ -6,12 +6,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from embeddings.calibration import temperature
+from embeddings.closing import Closing
 from embeddings.decoding import DecodeLimits, DecodePool
 from embeddings.engines import make_engine
 from embeddings.engines.base import Engine
@@ -49,7 +48,7 @@ class Embedding:
         return self.tagger.tags(self.probabilities)
 
 
-class Embedder:
+class Embedder(Closing):
     """Embeds images with one model; safe to use from several threads.
 
     The network is loaded when the first image needs it, so that what is already embedded costs no start-up.
@@ -64,14 +63,6 @@ class Embedder:
             DecodeLimits(settings.max_bytes, settings.max_pixels, settings.decode_timeout, settings.decode_memory),
             settings.decode_processes,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def identity(self) -> ModelIdentity:

@@ -4,11 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from embeddings.closing import Closing
 from embeddings.errors import NotFound, StoreUnavailable
 from embeddings.records import CollectionInfo, Hit, Known, ModelIdentity, Row, Tag
 from embeddings.store.filters import storable
@@ -88,20 +87,12 @@ class MemoryCollection:
         return [row.id for row in self._rows.values() if tag is None or tag in _names(row)]
 
 
-class MemoryStore:
+class MemoryStore(Closing):
     """Collections in a dictionary. `available = False` makes it answer as a store that is down."""
 
     def __init__(self) -> None:
         self.available = True
         self._collections: dict[str, MemoryCollection] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def collections(self) -> list[CollectionInfo]:
         self.ready()

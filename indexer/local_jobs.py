@@ -8,9 +8,8 @@ import uuid
 from dataclasses import asdict, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import Self
 
+from embeddings.closing import Closing
 from embeddings.embedder import Embedder
 from embeddings.errors import LookalikeError, NotFound, UsageError
 from embeddings.files import write_atomically
@@ -30,7 +29,7 @@ class _Stopped(Exception):
     """The job was cancelled, or the process is about to end."""
 
 
-class LocalJobs:
+class LocalJobs(Closing):
     """Keeps each job in a file of `folder`; a context manager.
 
     What is queued or running when the process ends, however it ends, is queued again by the next one.
@@ -52,14 +51,6 @@ class LocalJobs:
         self._read()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self, source: str, collection: str, prune: bool = False) -> Job:
         self.libraries.check(source)

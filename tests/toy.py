@@ -7,12 +7,11 @@ channel's share of the mean: half red and half green gives (0.707, 0.707, 0), re
 import io
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from PIL import Image
 
+from embeddings.closing import Closing
 from embeddings.embedder import Embedding
 from embeddings.errors import LookalikeError
 from embeddings.images import Box, DecodedImage, InputSpec, decode, thumbnail
@@ -48,7 +47,7 @@ class ToyPool:
         self._threads.shutdown()
 
 
-class ToyEmbedder:
+class ToyEmbedder(Closing):
     """An Embedder without a network; `runs` counts its batches, by their sizes."""
 
     identity = TOY
@@ -83,14 +82,6 @@ class ToyEmbedder:
 
     def close(self) -> None:
         self.pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def picture(left: str, right: str | None = None, size: tuple[int, int] = (64, 64), format: str = "PNG") -> bytes:

@@ -1,8 +1,6 @@
 """The store in a Milvus: its collections, by the names that people gave them."""
 
-from types import TracebackType
-from typing import Self
-
+from embeddings.closing import Closing
 from embeddings.errors import NotFound, StoreUnavailable, UsageError
 from embeddings.records import CollectionInfo, ModelIdentity
 from embeddings.store.backend import Backend
@@ -11,19 +9,11 @@ from embeddings.store.filters import Where
 from embeddings.store.names import DESCRIPTION, check_model, check_name, read_description, real_name
 
 
-class MilvusStore:
+class MilvusStore(Closing):
     """Collections in one Milvus; the name a user gave is an alias of the real one."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def collections(self) -> list[CollectionInfo]:
         infos = []
