@@ -1,6 +1,5 @@
 """The command line: the front door. Each command is a module of `cli`, imported when it is called."""
 
-import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -52,13 +51,6 @@ def commands() -> None:
     """
 
 
-def run() -> int:
-    """Run the command of this process, as its last act."""
-    status = main()
-    gc.freeze()  # the interpreter takes a fifth of a second to look through the libraries' objects before it leaves
-    return status
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 (some images failed), 2 (it could not be done), 130 (Ctrl-C)."""
     try:
@@ -77,4 +69,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(main())
