@@ -129,12 +129,7 @@ def _report(target: Collection, progress: Progress, seconds: float) -> IndexRepo
     return IndexReport(
         collection=target.name,
         model=target.model.name,
-        found=progress.found,
-        indexed=progress.indexed,
-        copied=progress.copied,
-        skipped=progress.skipped,
-        removed=progress.removed,
-        failed=progress.failed,
+        **progress.counts,
         seconds=round(seconds, 3),
         images_per_second=round((progress.indexed + progress.copied) / seconds, 1),
         failures=progress.failures,

@@ -67,16 +67,7 @@ class Job:
 
     def after(self, progress: Progress, seconds: float) -> "Job":
         """Return the job with the counts of a run."""
-        return replace(
-            self,
-            found=progress.found,
-            indexed=progress.indexed,
-            copied=progress.copied,
-            skipped=progress.skipped,
-            removed=progress.removed,
-            failed=progress.failed,
-            seconds=round(seconds, 3),
-        )
+        return replace(self, **progress.counts, seconds=round(seconds, 3))
 
 
 class Jobs(Protocol):

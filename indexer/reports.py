@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from embeddings.errors import LookalikeError
 
@@ -35,6 +36,18 @@ class Progress:
     def finished(self) -> int:
         """The number of files that are accounted for."""
         return self.indexed + self.copied + self.skipped + self.failed
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The counts by name, as reports and jobs have them."""
+        return {
+            "found": self.found,
+            "indexed": self.indexed,
+            "copied": self.copied,
+            "skipped": self.skipped,
+            "removed": self.removed,
+            "failed": self.failed,
+        }
 
     def fail(self, path: str, error: LookalikeError) -> None:
         """Record why a file is not in the collection."""

@@ -4,8 +4,6 @@ from typing import Protocol
 
 import numpy as np
 
-Precision = str  # "fp32" or "bf16"
-
 
 class Engine(Protocol):
     """Runs one network; safe to call from several threads."""
