@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from embeddings.records import Collection, Known
+from embeddings.records import Known
 from embeddings.rows import row_id
+from indexer.ledger import Ledger
 from indexer.listing import chunks
 from indexer.sources import Reference, Unlistable
 
@@ -28,7 +29,7 @@ class Block:
         return len(self.ids) - len(self.new)
 
 
-def difference(source: str, listed: Iterable[Reference | Unlistable], collection: Collection) -> Iterator[Block]:
+def difference(source: str, listed: Iterable[Reference | Unlistable], collection: Ledger) -> Iterator[Block]:
     """Yield everything that was listed of the source with this name, in its order, compared with the collection.
 
     The first block comes as soon as it is compared; later on a few are asked for ahead, for a server takes its time.
@@ -46,7 +47,7 @@ def difference(source: str, listed: Iterable[Reference | Unlistable], collection
             threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _compared(source: str, items: list[Reference | Unlistable], collection: Collection) -> Block:
+def _compared(source: str, items: list[Reference | Unlistable], collection: Ledger) -> Block:
     references = [item for item in items if isinstance(item, Reference)]
     ids = [reference_id(source, reference) for reference in references]
     known = collection.known_among(ids)

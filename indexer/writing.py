@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from embeddings.errors import LookalikeError
-from embeddings.records import Collection, Row
+from embeddings.records import Row
+from indexer.ledger import Ledger
 
 ROWS_A_CALL = 256
 WAITING_CALLS = 2
@@ -16,7 +17,7 @@ WAITING_CALLS = 2
 class Writer:
     """A context manager; leaving it writes what is left, unless an earlier write failed."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Ledger) -> None:
         """Write to `collection`; the thread starts at once."""
         self._collection = collection
         self._rows: list[Row] = []
