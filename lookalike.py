@@ -14,6 +14,8 @@ COMMANDS = {
     "search": "Find the indexed pictures that look like an image.",
     "tag": "Say what is in images.",
     "serve": "Answer searches over HTTP, with a page for people.",
+    "jobs": "Start, watch, cancel and retry the jobs that workers do.",
+    "worker": "Do the jobs that others start; on as many machines as wanted.",
     "models": "List the models that can be used.",
     "bench": "Measure decoding, network and search on this machine.",
 }
@@ -47,7 +49,8 @@ def commands() -> None:
     """Find images that look alike and say what is in them.
 
     Settings are environment variables: LOOKALIKE_DATA is the folder that keeps the index (default ./data),
-    LOOKALIKE_MODEL the network, LOOKALIKE_MILVUS_URI a Milvus server. The README lists them all.
+    LOOKALIKE_MODEL the network, LOOKALIKE_MILVUS_URI a Milvus server, LOOKALIKE_REDIS_URL the queue of workers. The
+    README lists them all.
     """
 
 

@@ -55,6 +55,9 @@ KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.StoreUnavailable: Kind(
         503, "Store unavailable", "The vector store does not answer; try again shortly.", _LATER
     ),
+    errors.QueueUnavailable: Kind(
+        503, "Queue unavailable", "The queue of jobs does not answer; try again shortly.", _LATER
+    ),
     errors.DataDirectoryLocked: Kind(
         503, "Data directory locked", "The data directory is in use by another process; stop that one first.", _LATER
     ),

@@ -20,8 +20,7 @@ from embeddings.errors import LookalikeError, UsageError
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.store import open_store
-from indexer.jobs import Libraries
-from indexer.local_jobs import LocalJobs
+from indexer.opening import open_jobs
 
 BACKLOG = 2048
 GRACE = 10  # seconds that answers under way may take after a Ctrl-C
@@ -55,7 +54,7 @@ def serve_opened(
     _warm_up(embedder)
     with _taking(_address(listener)):
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
-    with LocalJobs(store, embedder, Libraries(settings.libraries), settings.data / "jobs", settings.max_bytes) as jobs:
+    with open_jobs(settings, store, embedder) as jobs:
         app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener))
         _run(app, listener, on_started or (lambda address: None))
 

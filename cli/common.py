@@ -2,13 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any, Protocol
 
 import click
 from tqdm.std import tqdm  # `tqdm` itself imports its own command line
 
+from embeddings.errors import UsageError
 from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
 from embeddings.store import open_store
@@ -21,6 +22,13 @@ model_option = click.option(
     metavar="NAME",
     help="A timm name, hf-hub:..., or ARCHITECTURE@FILE.safetensors (default: LOOKALIKE_MODEL).",
 )
+headers_option = click.option(
+    "--header",
+    "headers",
+    metavar="NAME:VALUE",
+    multiple=True,
+    help="Send to the web servers of a list; may be repeated.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 
@@ -28,6 +36,14 @@ def settings_with(collection: str | None = None, model: str | None = None) -> Se
     """Return the settings of the environment with what the command line says in their place."""
     changes = {"collection": collection, "model": model}
     return read_settings().model_copy(update={k: v for k, v in changes.items() if v is not None})
+
+
+def headers_of(lines: Sequence[str]) -> dict[str, str]:
+    """Return the headers of --header. Raises UsageError for what is none."""
+    pairs = [line.partition(":") for line in lines]
+    if not all(colon for _, colon, _ in pairs):
+        raise UsageError("--header takes NAME:VALUE, such as 'Authorization: Bearer abc'")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def store_of(settings: Settings) -> Store:

@@ -11,6 +11,8 @@ import click
 
 from cli.common import (
     collection_option,
+    headers_of,
+    headers_option,
     json_option,
     model_option,
     plural,
@@ -55,7 +57,7 @@ class IndexReport:
 @model_option
 @click.option("--prune", is_flag=True, help="Remove the rows of images that are gone from SOURCE.")
 @click.option("--watch", is_flag=True, help="Go on as a folder changes (implies --prune) until Ctrl-C.")
-@click.option("--header", "headers", metavar="NAME:VALUE", multiple=True, help="Send to web servers; may be repeated.")
+@headers_option
 @json_option
 def index(
     source: str,
@@ -77,7 +79,7 @@ def index(
     run goes on where it stopped.
     """
     settings = settings_with(collection, model)
-    opened = open_source(source, _headers(headers))
+    opened = open_source(source, headers_of(headers))
     folder = opened if isinstance(opened, Folder) else None
     if watch and folder is None:
         raise UsageError("--watch is for folders: run the command again when a list or a bucket has changed")
@@ -88,13 +90,6 @@ def index(
         if watch and folder is not None:
             _watch(folder, target, embedder, settings, as_json)
     return 1 if report.failed else 0
-
-
-def _headers(lines: Sequence[str]) -> dict[str, str]:
-    pairs = [line.partition(":") for line in lines]
-    if not all(colon for _, colon, _ in pairs):
-        raise UsageError("--header takes NAME:VALUE, such as 'Authorization: Bearer abc'")
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def index_once(source: Source, target: Collection, embedder: Embedder, settings: Settings, prune: bool) -> IndexReport:

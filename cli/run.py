@@ -55,9 +55,8 @@ def run(folder: Path | None, host: str, port: int, collection: str | None, model
 
 def with_library(settings: Settings, source: Folder) -> Settings:
     """Return the settings with the folder among the libraries, so that it can be indexed again while it is served."""
-    root = Path(source.root)
-    name = NOT_IN_NAMES.sub("-", root.name)[:64] or "photos"
-    return settings.model_copy(update={"libraries": {name: root} | settings.libraries})
+    name = NOT_IN_NAMES.sub("-", Path(source.root).name)[:64] or "photos"
+    return settings.model_copy(update={"libraries": {name: source.root} | settings.libraries})
 
 
 def demo_folder(data: Path) -> Path:

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class DecodePool(Closing):
         self._decoders: set[Decoder] = set()
         self._idle: list[Decoder] = []
         self._closed = False
+        self.seconds = 0.0  # that decode processes were at work
 
     def decode(self, data: bytes, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
         """Start decoding an image (the part of it in `box`) to the model's input."""
@@ -81,6 +83,7 @@ class DecodePool(Closing):
 
     def _call(self, function: Callable[..., T], args: tuple[Any, ...], named: dict[str, Any]) -> T:
         decoder = self._take()
+        began = time.perf_counter()
         try:
             return decoder.call(function, args, named, self._limits.seconds)
         except LookalikeError:
@@ -88,7 +91,7 @@ class DecodePool(Closing):
                 raise _stopped() from None
             raise
         finally:
-            self._give_back(decoder)
+            self._give_back(decoder, time.perf_counter() - began)
 
     def _take(self) -> Decoder:
         """Return a living decoder that nobody else uses, the one used last if there is one."""
@@ -104,8 +107,9 @@ class DecodePool(Closing):
             self._decoders.add(decoder)
             return decoder
 
-    def _give_back(self, decoder: Decoder) -> None:
+    def _give_back(self, decoder: Decoder, seconds: float) -> None:
         with self._lock:
+            self.seconds += seconds
             if self._closed:
                 return
             if decoder.usable:

@@ -124,6 +124,12 @@ class DiskFull(StoreUnavailable):
     code = "disk_full"
 
 
+class QueueUnavailable(LookalikeError):
+    """The queue of jobs does not answer."""
+
+    code = "queue_unavailable"
+
+
 class Busy(LookalikeError):
     """Too many requests are waiting; try again shortly."""
 

@@ -11,7 +11,7 @@ from embeddings.errors import UsageError
 PREFIX = "LOOKALIKE_"
 
 
-def _folders(value: Any) -> Any:
+def _sources(value: Any) -> Any:
     """Take 'name=path,name=path'."""
     if not isinstance(value, str):
         return value
@@ -51,11 +51,22 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=1, description="confidence from which a label is stored as a tag")
     ] = 0.2
     libraries: Annotated[
-        dict[str, Path],
+        dict[str, str],
         NoDecode,
-        BeforeValidator(_folders),
-        Field(description="folders that jobs may read: name=path,..."),
+        BeforeValidator(_sources),
+        Field(description="folders, lists and buckets that jobs may read: name=path,..."),
     ] = {}
+    redis_url: Annotated[
+        str, Field(description="empty: jobs run in the process that serves; else Celery workers take them", repr=False)
+    ] = ""
+    visibility_timeout: Annotated[
+        int, Field(ge=4, description="seconds after which the work of a worker that vanished is given to another")
+    ] = 300
+    chunk: Annotated[int, Field(ge=32, le=256, description="images a worker takes at a time")] = 128
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65535, description="where a worker shows its figures to Prometheus; 0: nowhere")
+    ] = 0
+    metrics_host: Annotated[str, Field(description="address of that port")] = "127.0.0.1"
     queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
 
 

@@ -4,13 +4,14 @@ Files are read and decoded ahead of the network, and rows are written behind it.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
-from embeddings.embedder import BATCH, Embedder, Embedding
+from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import ImageError
-from embeddings.images import DecodedImage
+from embeddings.images import Box, DecodedImage
 from embeddings.locations import local_file
 from embeddings.records import Row
 from embeddings.rows import FileFacts, copied_row, embedded_row
@@ -47,7 +48,14 @@ class _Decoding:
 @dataclass(frozen=True)
 class _Running:
     batch: list[_New]
-    future: Future[list[Embedding]]
+    future: Future[Sequence[Embedding]]
+
+
+class Embeds(Protocol):
+    """What indexing needs of embeddings.embedder.Embedder."""
+
+    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]: ...
+    def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]: ...
 
 
 class Indexing:
@@ -60,7 +68,7 @@ class Indexing:
         self,
         source: Source,
         collection: Ledger,
-        embedder: Embedder,
+        embedder: Embeds,
         max_bytes: int,
         progress: Progress,
         listener: Listener,

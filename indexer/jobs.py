@@ -1,17 +1,24 @@
 """A job: a source that is to be indexed into a collection, how far it is, and what can be done with it."""
 
 import re
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 from embeddings.errors import NotFound, UsageError
 from indexer.reports import Failure, Progress
-from indexer.sources import Folder
+from indexer.sources import Source, open_source
 
 LIBRARY = re.compile(r"[A-Za-z0-9._-]{1,64}")
+JOB_ID = re.compile(r"[0-9a-f-]{1,64}")
+
+
+def new_id() -> str:
+    """Return an id that no other job has; those of later jobs sort behind."""
+    return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
 
 
 class State(StrEnum):
@@ -70,6 +77,22 @@ class Job:
         return replace(self, **progress.counts, seconds=round(seconds, 3))
 
 
+@dataclass(frozen=True)
+class Worker:
+    """A process that works on jobs; `started` is in seconds since 1970, `images` is the number it has dealt with."""
+
+    name: str
+    host: str
+    pid: int
+    model: str
+    fingerprint: str
+    engine: str
+    concurrency: int
+    started: float
+    images: int
+    images_per_second: float
+
+
 class Jobs(Protocol):
     """Takes jobs and tells of them; safe to use from several threads."""
 
@@ -90,30 +113,36 @@ class Jobs(Protocol):
     def cancel(self, job_id: str) -> Job:
         """Stop a job as soon as can be; what it has written stays. Raises NotFound."""
 
+    def ready(self) -> None:
+        """Return if jobs can be taken; raises QueueUnavailable if not."""
+
     def retry(self, job_id: str) -> Job:
         """Take the difference again. Raises NotFound, or UsageError while the job is not ended."""
 
 
 class Libraries:
-    """The folders that jobs may read, by name: a caller never names a path."""
+    """The sources that jobs may read, by name: a caller never names a path."""
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
-        """Take the folders. Raises UsageError for a name that would not do in an address."""
-        for name in folders:
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        """Take folders, lists or buckets. Raises UsageError for a name that would not do in an address."""
+        for name in sources:
             if not LIBRARY.fullmatch(name):
                 raise UsageError(f"LOOKALIKE_LIBRARIES: {name!r} is no name: use letters, digits, '.', '_' and '-'")
-        self._folders = dict(folders)
+        self._sources = dict(sources)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._folders)
+        return iter(self._sources)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._sources
 
     def check(self, name: str) -> None:
         """Raise NotFound if there is no library of that name."""
-        if name not in self._folders:
-            known = f"there are {', '.join(sorted(self._folders))}" if self._folders else "set LOOKALIKE_LIBRARIES"
+        if name not in self._sources:
+            known = f"there are {', '.join(sorted(self._sources))}" if self._sources else "set LOOKALIKE_LIBRARIES"
             raise NotFound(f"there is no library {name!r}: {known}", field="source")
 
-    def open(self, name: str) -> Folder:
-        """Return a library's folder. Raises NotFound, or UsageError if the folder cannot be read now."""
+    def open(self, name: str) -> Source:
+        """Return a library's source. Raises NotFound, or UsageError if it cannot be read now."""
         self.check(name)
-        return Folder(self._folders[name])
+        return open_source(self._sources[name])

@@ -4,7 +4,6 @@ import json
 import logging
 import threading
 import time
-import uuid
 from dataclasses import asdict, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -14,7 +13,7 @@ from embeddings.embedder import Embedder
 from embeddings.errors import LookalikeError, NotFound, UsageError
 from embeddings.files import write_atomically
 from embeddings.records import Store
-from indexer.jobs import Job, Libraries, State
+from indexer.jobs import Job, Libraries, State, new_id
 from indexer.pipeline import index_source
 from indexer.reports import Failure, Listener, Progress
 
@@ -54,7 +53,7 @@ class LocalJobs(Closing):
 
     def start(self, source: str, collection: str, prune: bool = False) -> Job:
         self.libraries.check(source)
-        job = Job(f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}", State.QUEUED, source, collection, prune)
+        job = Job(new_id(), State.QUEUED, source, collection, prune)
         return self._enqueue(job)
 
     def get(self, job_id: str) -> Job:
@@ -88,6 +87,9 @@ class LocalJobs(Closing):
                 raise UsageError(f"the job {job_id} is {job.state}: cancel it first", field="id")
             self._cancelled.discard(job_id)
             return self._enqueue(Job(job.id, State.QUEUED, job.source, job.collection, job.prune))
+
+    def ready(self) -> None:
+        """Jobs can be taken as long as this process lives."""
 
     def close(self) -> None:
         """Stop the running job, which the next process takes up again, and the thread."""

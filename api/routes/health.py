@@ -2,20 +2,21 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.errors import public_text
 from api.routes.common import ServiceDep
 from api.schemas import Health, Readiness
 from api.service import Service
-from embeddings.errors import LookalikeError, StoreUnavailable
+from embeddings.errors import LookalikeError, QueueUnavailable, StoreUnavailable
 
 router = APIRouter(tags=["health"])
 
-PATIENCE = 5.0  # seconds the store may take to say that it is there
+PATIENCE = 5.0  # seconds that each may take to say that it is there
 LEAST_FREE = 100_000_000  # bytes
 
 
@@ -26,9 +27,13 @@ async def health() -> Health:
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something is missing."}})
-async def ready(service: ServiceDep, response: Response) -> Readiness:
-    """Say whether model, store and disk are there; 503 if one is not."""
-    checks = {"model": _model(service), "store": await _store(service), "disk": await service.run(_disk, service)}
+async def ready(request: Request, service: ServiceDep, response: Response) -> Readiness:
+    """Say whether model, store, queue of jobs and disk are there; 503 if one is not."""
+    store, jobs = await asyncio.gather(
+        _answers(service, service.library.ready, StoreUnavailable),
+        _answers(service, request.app.state.jobs.ready, QueueUnavailable),
+    )
+    checks = {"model": _model(service), "store": store, "jobs": jobs, "disk": await service.run(_disk, service)}
     good = all(check["ok"] for check in checks.values())
     response.status_code = 200 if good else 503
     return Readiness(ready=good, checks=checks)
@@ -44,12 +49,12 @@ def _model(service: Service) -> dict[str, Any]:
     }
 
 
-async def _store(service: Service) -> dict[str, Any]:
+async def _answers(service: Service, ready: Callable[[], None], kind: type[LookalikeError]) -> dict[str, Any]:
     try:
         async with asyncio.timeout(PATIENCE):
-            await service.run(service.library.ready)
+            await service.run(ready)
     except TimeoutError:
-        return {"ok": False, "message": f"no answer in {PATIENCE:g} seconds", "code": StoreUnavailable.code}
+        return {"ok": False, "message": f"no answer in {PATIENCE:g} seconds", "code": kind.code}
     except LookalikeError as error:
         return {"ok": False, "message": public_text(error), "code": error.code}
     return {"ok": True}

@@ -50,17 +50,17 @@ async def start(request: Request, service: ServiceDep, jobs: JobsDep, response: 
 
 
 @router.get("/jobs", responses=problems(422, 503))
-async def listed(jobs: JobsDep, offset: Offset = 0, limit: Limit = 100) -> JobsPage:
+async def listed(service: ServiceDep, jobs: JobsDep, offset: Offset = 0, limit: Limit = 100) -> JobsPage:
     """List the jobs, the newest first."""
-    known = jobs.all()
+    known = await service.run(jobs.all)
     page = [_out(job) for job in known[offset : offset + limit]]
     return JobsPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(known), jobs=page)
 
 
 @router.get("/jobs/{job_id}", responses=problems(404, 422, 503))
-async def one(jobs: JobsDep, job_id: str) -> JobOut:
+async def one(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
     """Tell how far a job is."""
-    return _out(jobs.get(job_id))
+    return _out(await service.run(jobs.get, job_id))
 
 
 @router.delete("/jobs/{job_id}", responses=problems(403, 404, 422, 503))
@@ -76,32 +76,35 @@ async def retry(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
 
 
 @router.get("/jobs/{job_id}/failures", responses=problems(404, 422, 503))
-async def failures(jobs: JobsDep, job_id: str, offset: Offset = 0, limit: Limit = 100) -> FailuresPage:
+async def failures(
+    service: ServiceDep, jobs: JobsDep, job_id: str, offset: Offset = 0, limit: Limit = 100
+) -> FailuresPage:
     """List the images that failed in the job's last run."""
-    failed = jobs.failures(job_id)
+    failed = await service.run(jobs.failures, job_id)
     page = [JobFailure(**asdict(failure)) for failure in failed[offset : offset + limit]]
     return FailuresPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(failed), failures=page)
 
 
 @router.get("/jobs/{job_id}/failures.csv", responses=problems(404, 422, 503), response_class=Response)
-async def failures_csv(jobs: JobsDep, job_id: str) -> Response:
+async def failures_csv(service: ServiceDep, jobs: JobsDep, job_id: str) -> Response:
     """Give all failures of the job's last run as CSV: path, code, message."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["path", "code", "message"])
-    writer.writerows([f.path, f.code, f.message] for f in jobs.failures(job_id))
+    failed = await service.run(jobs.failures, job_id)
+    writer.writerows([f.path, f.code, f.message] for f in failed)
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8")
 
 
-@streams.get("/jobs/{job_id}/events", responses=problems(404, 422), response_class=StreamingResponse)
-async def events(request: Request, jobs: JobsDep, job_id: str) -> StreamingResponse:
+@streams.get("/jobs/{job_id}/events", responses=problems(404, 422, 503), response_class=StreamingResponse)
+async def events(request: Request, service: ServiceDep, jobs: JobsDep, job_id: str) -> StreamingResponse:
     """Send the job as a server-sent event whenever it changed, until it has ended."""
-    jobs.get(job_id)  # a problem document while there still can be one
+    await service.run(jobs.get, job_id)  # a problem document while there still can be one
 
     async def stream() -> AsyncIterator[str]:
         before = None
         while before is None or not before.state.ended:
-            job = jobs.get(job_id)
+            job = await service.run(jobs.get, job_id)
             if job != before:
                 yield f"event: job\ndata: {_out(job).model_dump_json()}\n\n"
                 before = job

@@ -10,6 +10,10 @@ class Engine(Protocol):
 
     name: str  # for people: what runs where, at which precision
 
+    @property
+    def device_memory(self) -> int:
+        """The bytes that the network and its work take of a GPU's memory; 0 without one."""
+
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Turn pixels into vectors and logits.
 

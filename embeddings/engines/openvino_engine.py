@@ -50,6 +50,11 @@ class OpenVinoEngine:
         self._streams = [bulk.create_infer_request() for _ in range(streams)]
         self._lock = threading.Lock()
 
+    @property
+    def device_memory(self) -> int:
+        """See Engine."""
+        return 0
+
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """See Engine."""
         whole = len(pixels) - len(pixels) % BULK

@@ -24,6 +24,11 @@ class TorchEngine:
         self._lock = threading.Lock()
         self.name = f"torch {self._device} {'bf16' if bf16 else 'fp32'}"
 
+    @property
+    def device_memory(self) -> int:
+        """See Engine."""
+        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
+
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """See Engine."""
         with self._lock, torch.inference_mode(), self._autocast:

@@ -24,7 +24,7 @@ __all__ = ["SESSION", "STRONG", "Client", "LoadState", "add_service", "address"]
 for _name in ("pymilvus", "pymilvus.milvus_client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 READY_SECONDS = 3.0
 SESSION, STRONG = "Session", "Strong"
 

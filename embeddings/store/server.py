@@ -1,11 +1,15 @@
 """A Milvus server: standalone, cluster or Zilliz Cloud, from 2.3.5 on."""
 
+import math
 import re
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
+from embeddings.errors import StoreUnavailable
 from embeddings.records import ModelIdentity
 from embeddings.store.client import SESSION, STRONG, Client, LoadState, address
 from embeddings.store.filters import Where, as_written, expression, literal
@@ -32,29 +36,33 @@ class ServerBackend:
     most_ids = 1000
 
     def __init__(self, uri: str, token: str, timeout: float) -> None:
-        """Connect; raises StoreUnavailable when nobody answers."""
-        self._client = Client(uri, token, timeout, f"the Milvus server at {address(uri)}")
-        self._indexes = indexes(self._client.version())
+        """Connect when it is first used, so that a service starts without it. Raises UsageError for what is no URI."""
+        self._place = f"the Milvus server at {address(uri)}"
+        self._connect = partial(Client, uri, token, timeout, self._place)
+        self._connecting = threading.Lock()
+        self._connected: Client | None = None
+        self._refused = -math.inf  # time of the last attempt that failed
         self._deleted: dict[str, float] = {}  # collection -> time of the last delete
         self._seen: dict[str, float] = {}  # collection -> time whose state a strong read has shown
 
     def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
         if method in ("query", "search"):
             return self._read(method, patience, arguments)
-        done = self._client.run(method, patience=patience, **arguments)
+        done = self._client().run(method, patience=patience, **arguments)
         if method == "delete":
             self._deleted[arguments["collection_name"]] = time.monotonic()
         return done
 
     def ready(self) -> None:
-        self._client.version()
+        self._client().version()
 
     def create(self, collection: str, model: ModelIdentity) -> None:
-        self._client.create_collection(collection, model.dimension, description(model), tag_keys_array=True)
+        self._client().create_collection(collection, model.dimension, description(model), tag_keys_array=True)
 
     def prepare(self, collection: str) -> None:
         if self.run("get_load_state", collection_name=collection)["state"] != LoadState.Loaded:
-            self._client.prepare(collection, self._indexes)
+            client = self._client()
+            client.prepare(collection, indexes(client.version()))
 
     def filter(self, where: Where) -> str:
         return expression(where, lambda key: f'array_contains({TAG_KEYS}, "{key}")')
@@ -91,7 +99,22 @@ class ServerBackend:
         """Nothing to do: a server writes and indexes in the background."""
 
     def close(self) -> None:
-        self._client.close()
+        if self._connected is not None:
+            self._connected.close()
+
+    def _client(self) -> Client:
+        """Return the connection. Raises StoreUnavailable when nobody answers, at once for those who waited with us."""
+        asked = time.monotonic()
+        with self._connecting:
+            if self._connected is None:
+                if self._refused > asked:
+                    raise StoreUnavailable(f"{self._place} does not answer: start it, or check LOOKALIKE_MILVUS_URI")
+                try:
+                    self._connected = self._connect()
+                except StoreUnavailable:
+                    self._refused = time.monotonic()
+                    raise
+            return self._connected
 
     def _query(self, collection: str, conditions: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.run(
@@ -108,7 +131,7 @@ class ServerBackend:
         collection, start = arguments["collection_name"], time.monotonic()
         unsure = self._deleted.get(collection, 0.0) > self._seen.get(collection, 0.0)
         level = arguments.setdefault("consistency_level", STRONG if unsure else SESSION)
-        rows = self._client.run(method, patience=patience, **arguments)
+        rows = self._client().run(method, patience=patience, **arguments)
         if level == STRONG:
             self._seen[collection] = max(self._seen.get(collection, 0.0), start)
         return rows

@@ -250,7 +250,7 @@ def test_a_server_that_is_not_there_is_named_without_its_secrets() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(StoreUnavailable) as refused:
-        open_store(f"http://root:s3cret@127.0.0.1:{port}", "", Path(), timeout=1.0)
+        open_store(f"http://root:s3cret@127.0.0.1:{port}", "", Path(), timeout=1.0).ready()
     assert f"http://127.0.0.1:{port}" in refused.value.message and "LOOKALIKE_MILVUS_URI" in refused.value.message
     assert "s3cret" not in refused.value.message
 
@@ -258,7 +258,7 @@ def test_a_server_that_is_not_there_is_named_without_its_secrets() -> None:
 @pytest.mark.timeout(30)
 def test_a_server_that_says_nothing_is_given_up(silent_port: int) -> None:
     with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{silent_port}"):
-        open_store(f"http://127.0.0.1:{silent_port}", "s3cret", Path(), timeout=1.0)
+        open_store(f"http://127.0.0.1:{silent_port}", "s3cret", Path(), timeout=1.0).ready()
 
 
 @pytest.mark.parametrize("uri", ["milvus", "ftp://example.org", "http://", "localhost:19530", "http://h:port"])

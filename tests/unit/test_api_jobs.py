@@ -15,7 +15,7 @@ def client(tmp_path):
     library.mkdir()
     (library / "red.png").write_bytes(picture("red"))
     (library / "broken.png").write_bytes(b"rubbish")
-    with api_client(tmp_path / "data", libraries={"holidays": library}) as client:
+    with api_client(tmp_path / "data", libraries={"holidays": str(library)}) as client:
         yield client
 
 

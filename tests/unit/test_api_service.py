@@ -319,6 +319,7 @@ def test_health_and_readiness(client: ApiClient) -> None:
     assert {name: check["ok"] for name, check in document["checks"].items()} == {
         "model": True,
         "store": True,
+        "jobs": True,
         "disk": True,
     }
     assert document["checks"]["model"]["name"] == "toy"

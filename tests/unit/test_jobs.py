@@ -47,7 +47,7 @@ class SlowEmbedder(ToyEmbedder):
 
 @contextmanager
 def open_jobs(tmp_path: Path, store: MemoryStore, embedder: ToyEmbedder | None = None):
-    libraries = Libraries({"library": tmp_path / "library", "gone": tmp_path / "gone"})
+    libraries = Libraries({"library": str(tmp_path / "library"), "gone": str(tmp_path / "gone")})
     with embedder or ToyEmbedder() as used, LocalJobs(store, used, libraries, tmp_path / "jobs", 1_000_000) as jobs:
         yield jobs
 
@@ -157,7 +157,7 @@ def test_unknown_jobs(tmp_path, store):
 
 def test_library_names_must_do_in_an_address():
     with pytest.raises(UsageError, match="LOOKALIKE_LIBRARIES"):
-        Libraries({"a/b": Path()})
+        Libraries({"a/b": "."})
 
 
 def test_time_left_is_what_is_left_at_the_rate_so_far():

@@ -1,0 +1,252 @@
+"""`lookalike jobs`: start, watch, cancel and retry the jobs that workers do."""
+
+import csv
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.common import (
+    collection_option,
+    headers_of,
+    headers_option,
+    json_option,
+    model_option,
+    plural,
+    print_json,
+    progress_bar,
+    settings_with,
+)
+from embeddings.embedder import Embedder
+from embeddings.errors import QueueUnavailable
+from indexer.jobs import Job, State, Worker
+from indexer.opening import open_queue
+from indexer.queue.redis_jobs import RedisJobs
+from indexer.reports import Failure
+
+WATCH_SECONDS = 0.5
+PATIENCE_SECONDS = 60.0
+_HEADINGS = ("id", "state", "source", "collection", "found", "done", "failed", "images/s")
+
+
+@click.group()
+def jobs() -> None:
+    """Start, watch, cancel and retry the jobs that workers do.
+
+    LOOKALIKE_REDIS_URL names the queue. Jobs of a service without one are at its /v1/jobs.
+    """
+
+
+@contextmanager
+def _queue(collection: str | None = None, model: str | None = None) -> Iterator[tuple[RedisJobs, str]]:
+    """Open the queue; give it with the collection that is meant."""
+    settings = settings_with(collection, model)
+    with Embedder(settings) as embedder, open_queue(settings, embedder) as queue:
+        yield queue, settings.collection
+
+
+@jobs.command()
+@click.argument("source")
+@collection_option
+@model_option
+@headers_option
+@click.option("--prune", is_flag=True, help="Also remove the rows of images that the source does not have any more.")
+@click.option("--watch", is_flag=True, help="Watch the job at once.")
+@json_option
+def start(
+    source: str,
+    collection: str | None,
+    model: str | None,
+    headers: Sequence[str],
+    prune: bool,
+    watch: bool,
+    as_json: bool,
+) -> int:
+    """Index SOURCE: a library of LOOKALIKE_LIBRARIES, a folder, a list, or an address such as s3://bucket/photos.
+
+    The workers must find it under the same name.
+    """
+    with _queue(collection, model) as (queue, named):
+        if source in queue.libraries and not Path(source).exists():
+            job = queue.start(source, named, prune)
+        else:
+            job = queue.start_from(source, named, prune, headers_of(headers))
+        if not watch:
+            _print(job, as_json)
+            return 0
+        click.echo(job.id, err=True)
+        return _finish(queue, job, as_json)
+
+
+@jobs.command("list")
+@json_option
+def list_jobs(as_json: bool) -> None:
+    """List the jobs, the newest first."""
+    with _queue() as (queue, _):
+        known = queue.all()
+    if as_json:
+        print_json({"jobs": [_document(job) for job in known]})
+    elif known:
+        _table(_HEADINGS, [_line(job) for job in known])
+    else:
+        click.echo("there are no jobs: start one with `lookalike jobs start SOURCE`", err=True)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+def show(job_id: str, as_json: bool) -> None:
+    """Tell how far a job is."""
+    with _queue() as (queue, _):
+        _print(queue.get(job_id), as_json)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+def watch(job_id: str, as_json: bool) -> int:
+    """Show a job's progress until it has ended; Ctrl-C leaves it running."""
+    with _queue() as (queue, _):
+        return _finish(queue, queue.get(job_id), as_json)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+def cancel(job_id: str, as_json: bool) -> None:
+    """Stop a job; what it has written stays."""
+    with _queue() as (queue, _):
+        _print(queue.cancel(job_id), as_json)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--watch", is_flag=True, help="Watch the job at once.")
+@json_option
+def retry(job_id: str, watch: bool, as_json: bool) -> int:
+    """Run an ended job again: what is missing is indexed, and what failed is tried again."""
+    with _queue() as (queue, _):
+        job = queue.retry(job_id)
+        if watch:
+            return _finish(queue, job, as_json)
+        _print(job, as_json)
+        return 0
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--csv", "as_csv", is_flag=True, help="Print them as CSV: path, code, message.")
+@json_option
+def failures(job_id: str, as_csv: bool, as_json: bool) -> None:
+    """List the images that failed, with the reason."""
+    with _queue() as (queue, _):
+        failed = queue.failures(job_id)
+    if as_json:
+        print_json({"failures": failed})
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerows([("path", "code", "message"), *((f.path, f.code, f.message) for f in failed)])
+    else:
+        _print_failures(failed)
+
+
+@jobs.command()
+@json_option
+def workers(as_json: bool) -> None:
+    """List the workers that live."""
+    with _queue() as (queue, _):
+        living = queue.workers()
+    if as_json:
+        print_json({"workers": living})
+    elif living:
+        _table(("name", "model", "engine", "chunks", "images", "images/s", "since"), [_about(one) for one in living])
+    else:
+        click.echo("there are no workers: start one with `lookalike worker`", err=True)
+
+
+def _finish(queue: RedisJobs, job: Job, as_json: bool) -> int:
+    """Watch a job to its end and print it; return the exit status."""
+    job = _watched(queue, job)
+    _print(job, as_json)
+    if job.failed and not as_json:
+        click.echo(f"`lookalike jobs failures {job.id}` lists them", err=True)
+    return {State.DONE: 0, State.DONE_WITH_FAILURES: 1}.get(job.state, 2)
+
+
+def _watched(queue: RedisJobs, job: Job) -> Job:
+    """Show a bar until a job has ended."""
+    with progress_bar(job.found, job.source.rstrip("/").rpartition("/")[2]) as bar:
+        while True:
+            if bar.total != job.found:
+                bar.total = job.found
+            if job.failed or job.reason:
+                notes = [f"{job.failed} failed"] if job.failed else []
+                bar.set_postfix_str(", ".join([*notes, job.reason or ""]).rstrip(", "), refresh=False)
+            bar.update(job.finished - bar.n)
+            bar.refresh()
+            if job.state.ended:
+                return job
+            time.sleep(WATCH_SECONDS)
+            job = _patiently(queue, job.id)
+
+
+def _patiently(queue: RedisJobs, job_id: str) -> Job:
+    """Ask for a job again and again while Redis starts anew."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return queue.get(job_id)
+        except QueueUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(WATCH_SECONDS)
+
+
+def _document(job: Job) -> dict[str, Any]:
+    return asdict(job) | {"images_per_second": job.images_per_second, "seconds_left": job.seconds_left}
+
+
+def _print(job: Job, as_json: bool) -> None:
+    if as_json:
+        print_json(_document(job))
+        return
+    told = f"{job.id}: {job.state}" + (f": {job.reason}" if job.reason else "")
+    counts = (
+        f"{job.source} -> {job.collection}: {plural(job.found, 'image')} found, {job.indexed:,} indexed, "
+        f"{job.copied:,} copied, {job.skipped:,} unchanged, {job.removed:,} removed, {job.failed:,} failed "
+        f"in {job.seconds:.1f} s ({job.images_per_second:,.0f} images/s)"
+    )
+    click.echo(f"{told}\n{counts}" if job.seconds else told)
+    if job.seconds_left:
+        click.echo(f"about {math.ceil(job.seconds_left):,} s left", err=True)
+
+
+def _print_failures(failed: Sequence[Failure]) -> None:
+    for failure in failed:
+        click.echo(f"{failure.path}: {failure.message}")
+    if not failed:
+        click.echo("nothing failed", err=True)
+
+
+def _line(job: Job) -> tuple[str, ...]:
+    numbers = (f"{job.found:,}", f"{job.finished:,}", f"{job.failed:,}", f"{job.images_per_second:,.0f}")
+    return (job.id, job.state, job.source, job.collection, *numbers)
+
+
+def _about(one: Worker) -> tuple[str, ...]:
+    since = datetime.fromtimestamp(one.started, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    numbers = (str(one.concurrency), f"{one.images:,}", f"{one.images_per_second:,.0f}")
+    return (one.name, f"{one.model} ({one.fingerprint})", one.engine, *numbers, since)
+
+
+def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(line[column]) for line in [headings, *lines]) for column in range(len(headings))]
+    for line in (headings, *lines):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

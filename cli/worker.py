@@ -1,0 +1,38 @@
+"""`lookalike worker`: do the jobs that others start."""
+
+import logging
+
+import click
+
+from cli.common import model_option, settings_with, store_of
+
+CHUNKS_AT_A_TIME = 3
+
+
+@click.command()
+@model_option
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    default=CHUNKS_AT_A_TIME,
+    show_default=True,
+    help="Chunks of images in work at a time: while one is read, another is embedded.",
+)
+def worker(model: str | None, concurrency: int) -> None:
+    """Index what jobs ask for, until Ctrl-C or SIGTERM.
+
+    Start one a machine, or one a GPU (with LOOKALIKE_DEVICE), on as many machines as you like. LOOKALIKE_REDIS_URL
+    names the queue, LOOKALIKE_MILVUS_URI the collections; LOOKALIKE_MODEL must be the same everywhere.
+    """
+    # Celery and the network, which few commands need
+    from embeddings.embedder import Embedder  # noqa: PLC0415
+    from indexer.opening import check_queue  # noqa: PLC0415
+    from indexer.queue.worker import run_worker  # noqa: PLC0415
+
+    settings = settings_with(model=model)
+    check_queue(settings)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("celery").setLevel(logging.WARNING)
+    logging.getLogger("kombu").setLevel(logging.WARNING)
+    with store_of(settings) as store, Embedder(settings) as embedder:
+        run_worker(settings, store, embedder, concurrency)

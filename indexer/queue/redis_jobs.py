@@ -1,0 +1,145 @@
+"""Jobs that Celery workers do, wherever they run."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from embeddings.closing import Closing
+from embeddings.errors import LookalikeError, NotFound, UsageError
+from embeddings.records import ModelIdentity
+from indexer.jobs import Job, Libraries, State, Worker, new_id
+from indexer.queue.celery_app import make_app
+from indexer.queue.orders import Order, Orders
+from indexer.queue.records import Records
+from indexer.queue.sending import Sender
+from indexer.queue.workers import told
+from indexer.reports import Failure
+from indexer.sources import open_source
+from indexer.sources.folder import Folder
+
+log = logging.getLogger(__name__)
+
+LOST = "Redis has lost what it knew of this job: retry it, what is indexed is not done again"
+
+
+class RedisJobs(Closing):
+    """Takes jobs and tells of them; a context manager. Methods raise QueueUnavailable where Redis does not answer.
+
+    The orders given here are kept in files too, until they have ended, so that a Redis that was emptied loses none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        visibility_timeout: int,
+        identity: Callable[[], ModelIdentity],
+        libraries: Libraries,
+        folder: Path,
+    ) -> None:
+        """Connect when it is first needed; keep orders in `folder`. Raises UsageError for what is no address."""
+        self.libraries = libraries
+        self._identity = identity
+        self._records = Records(url)
+        self._sender = Sender(make_app(url, visibility_timeout), url)
+        self._orders = Orders(folder)
+
+    def start(self, source: str, collection: str, prune: bool = False) -> Job:
+        """Queue a job for a library."""
+        self.libraries.check(source)
+        return self._start(source, True, collection, prune, {})
+
+    def start_from(self, source: str, collection: str, prune: bool, headers: Mapping[str, str]) -> Job:
+        """Queue a job for whatever an operator names: a folder, a list or an address, which workers must find too.
+
+        Raises UsageError for what cannot be a source.
+        """
+        opened = open_source(source, headers)
+        named = opened.root if isinstance(opened, Folder) else source
+        if not named.partition("://")[1]:
+            named = str(Path(named).absolute())
+        return self._start(named, False, collection, prune, headers)
+
+    def get(self, job_id: str) -> Job:
+        job = self._records.job(job_id)
+        if job is not None:
+            return self._seen(job)
+        order = self._orders.get(job_id)
+        if order is None:
+            raise NotFound(f"there is no job {job_id!r}", field="id")
+        return _lost(order)
+
+    def all(self) -> list[Job]:
+        known = [job for job in map(self._records.job, self._records.ids()) if job is not None]
+        there = {job.id for job in known}
+        lost = [_lost(order) for order in self._orders if order.id not in there]
+        return sorted([*map(self._seen, known), *lost], key=lambda job: job.id, reverse=True)
+
+    def failures(self, job_id: str) -> list[Failure]:
+        self.get(job_id)
+        return [failed.failure for failed in self._records.failures(job_id)]
+
+    def cancel(self, job_id: str) -> Job:
+        job = self.get(job_id)
+        self._records.cancel(job_id)
+        self._orders.forget(job_id)
+        return job if job.state.ended else self._records.job(job_id) or replace(job, state=State.CANCELLED)
+
+    def retry(self, job_id: str) -> Job:
+        order = self._records.order(job_id) or self._orders.get(job_id)
+        if order is None:
+            raise NotFound(f"there is no job {job_id!r}", field="id")
+        return self._queue(replace(order, model=self._identity().name, fingerprint=self._identity().fingerprint))
+
+    def resume(self) -> None:
+        """Queue again the orders that Redis has lost."""
+        for order in self._orders:
+            if self._records.job(order.id) is None:
+                log.info("job %s: Redis has lost it, its difference is taken again", order.id)
+                self._queue(order)
+
+    def workers(self) -> list[Worker]:
+        """Return the workers that live, by name."""
+        return [told(name, fields) for name, fields in self._records.workers().items()]
+
+    def ready(self) -> None:
+        """Return if Redis answers."""
+        self._records.ready()
+
+    def close(self) -> None:
+        """Release the connections; jobs go on."""
+        self._sender.close()
+        self._records.close()
+
+    def _start(self, source: str, library: bool, collection: str, prune: bool, headers: Mapping[str, str]) -> Job:
+        model = self._identity()
+        order = Order(
+            new_id(), source, library, collection, prune, model.name, model.fingerprint, time.time(), dict(headers)
+        )
+        return self._queue(order)
+
+    def _queue(self, order: Order) -> Job:
+        self._keep(order)
+        round_ = self._records.start(order)
+        if round_ is None:
+            state = self.get(order.id).state
+            raise UsageError(f"the job {order.id} is {state}: cancel it first", field="id")
+        self._sender.plan(order.id, round_)
+        return self.get(order.id)
+
+    def _keep(self, order: Order) -> None:
+        """Write the order down; a full disk stops nothing, for Redis has it too."""
+        try:
+            self._orders.keep(order)
+        except LookalikeError as error:
+            log.warning("job %s is kept by Redis alone: %s", order.id, error.message)
+
+    def _seen(self, job: Job) -> Job:
+        if job.state.ended:
+            self._orders.forget(job.id)
+        return job
+
+
+def _lost(order: Order) -> Job:
+    return Job(order.id, State.FAILED, order.source, order.collection, order.prune, reason=LOST)

@@ -1,0 +1,22 @@
+"""The Celery tasks: thin wrappers around what plans and indexes."""
+
+from typing import Any
+
+from celery import Celery
+
+from indexer.queue.celery_app import EMBED, PLAN
+from indexer.queue.chunks import Chunk
+from indexer.queue.embedding import ChunkIndexer
+from indexer.queue.planner import Planner
+
+
+def register(app: Celery, planner: Planner, indexer: ChunkIndexer) -> None:
+    """Make the app's workers do what is asked for by messages."""
+
+    @app.task(name=PLAN)
+    def plan(job_id: str, after: int) -> None:
+        planner.plan(job_id, after)
+
+    @app.task(name=EMBED)
+    def embed(message: dict[str, Any]) -> None:
+        indexer.index(Chunk.from_message(message))

@@ -1,0 +1,133 @@
+"""Runs a worker until it is told to stop: one process with one model, its chunks overlapping in threads."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+from celery.worker import WorkController, state
+from prometheus_client import start_http_server
+
+from embeddings.embedder import Embedder
+from embeddings.errors import QueueUnavailable, StoreUnavailable, UsageError
+from embeddings.records import Store
+from embeddings.settings import Settings
+from indexer.jobs import Libraries
+from indexer.queue.celery_app import CHUNKS, PLANS, make_app, waiting_key
+from indexer.queue.embedding import ChunkIndexer
+from indexer.queue.figures import Figures, Measured
+from indexer.queue.keeper import Keeper
+from indexer.queue.opened import Openings
+from indexer.queue.planner import Planner
+from indexer.queue.records import Records
+from indexer.queue.sending import Sender
+from indexer.queue.stopping import HandedBack, Stop
+from indexer.queue.tasks import register
+from indexer.queue.workers import About
+
+log = logging.getLogger(__name__)
+
+LEAVING_SECONDS = 30  # after which what is still held is left to the next worker
+
+
+def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency: int) -> None:
+    """Do what messages ask for until SIGTERM or Ctrl-C; then hand back what is not done, and return.
+
+    Waits for Redis and Milvus where they are not there yet. Raises UsageError, ModelError.
+    """
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    with ExitStack() as stack:
+        records = Records(settings.redis_url)
+        stack.callback(records.close)
+        leaving = stack.enter_context(_leaving())
+        log.info("loading %s", embedder.identity.name)
+        engine = embedder.engine
+        if not _await(records, store, leaving):
+            return
+        measured = Measured(
+            lambda: {queue: records.waiting(waiting_key(queue)) for queue in (PLANS, CHUNKS)},
+            lambda: embedder.pool.seconds,
+            lambda: engine.device_memory,
+        )
+        figures = Figures(measured)
+        app = make_app(settings.redis_url, settings.visibility_timeout)
+        sender = Sender(app, settings.redis_url)
+        openings = Openings(store, embedder.identity, Libraries(settings.libraries))
+        planner = Planner(records, sender, openings, leaving, name, settings.chunk)
+        seconds = settings.visibility_timeout / 2
+        register(
+            app,
+            planner,
+            ChunkIndexer(records, sender, openings, embedder, figures, leaving, settings.max_bytes, seconds),
+        )
+        if settings.metrics_port:
+            stack.enter_context(_shown(figures, settings))
+        about = About(embedder.identity, engine.name, concurrency, figures)
+        stack.enter_context(Keeper(records, sender, name, settings.visibility_timeout, about))
+        log.info("worker %s: %s, %s, %d chunks at a time", name, embedder.identity.name, engine.name, concurrency)
+        WorkController(app=app, pool_cls="threads", concurrency=concurrency, hostname=name).start()
+    log.info("worker %s has left", name)
+
+
+def _await(records: Records, store: Store, leaving: threading.Event) -> bool:
+    """Wait until Redis and the store answer; return False if the worker is to leave before."""
+
+    def ask() -> None:
+        try:
+            records.ready()
+            store.ready()
+        except (QueueUnavailable, StoreUnavailable) as error:
+            log.warning("waiting: %s", error.message)
+            raise
+
+    try:
+        Stop(leaving, lambda: True, lambda message: None, float("inf")).patiently(ask)
+    except HandedBack:
+        return False
+    return True
+
+
+@contextmanager
+def _leaving() -> Iterator[threading.Event]:
+    """Give the event that SIGTERM and Ctrl-C set, which stop the worker as well; a second signal ends it at once."""
+    leaving = threading.Event()
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if leaving.is_set():
+            os._exit(1)
+        leaving.set()
+        state.should_stop = 0
+        timer = threading.Timer(LEAVING_SECONDS, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield leaving
+    finally:
+        state.should_stop = None
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown(figures: Figures, settings: Settings) -> Iterator[None]:
+    """Show the figures to Prometheus."""
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, figures.registry)
+    except OSError as error:
+        raise UsageError(
+            f"cannot show figures at {settings.metrics_host}:{settings.metrics_port}: {error.strerror}; "
+            "choose another LOOKALIKE_METRICS_PORT",
+            field="metrics_port",
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
