@@ -14,7 +14,9 @@ def open_jobs(settings: Settings, store: Store, embedder: Embedder) -> LocalJobs
     if not settings.redis_url:
         folder = settings.data / "jobs"
         return LocalJobs(store, embedder, Libraries(settings.libraries), folder, settings.max_bytes)
-    return open_queue(settings, embedder)
+    jobs = open_queue(settings, embedder)
+    jobs.keep_resuming()
+    return jobs
 
 
 def open_queue(settings: Settings, embedder: Embedder) -> RedisJobs:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -35,59 +36,91 @@ PORTS = (
 @pytest.fixture(scope="session")
 def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running Milvus server."""
+    need_milvus()
+    with running_server(tmp_path_factory.mktemp("milvus-server")) as uri:
+        yield uri
+
+
+def need_milvus() -> None:
+    """Skip the test (CI: fail it) where there is no server to start."""
     if importlib.util.find_spec("milvus") is None:
         reason = "no Milvus server here: `pip install milvus==2.3.5` (Linux on x86-64)"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    with running_server(tmp_path_factory.mktemp("milvus-server")) as uri:
-        yield uri
+
+
+class MilvusServer:
+    """One server on its ports and its directory, whatever becomes of its processes."""
+
+    def __init__(self, directory: Path) -> None:
+        *ports, etcd_peer_port = free_ports(len(PORTS) + 1)
+        self._port = ports[0] = lasting_port()
+        options = [word for name, port in zip(PORTS, ports, strict=True) for word in (f"--{name}", str(port))]
+        self._etcd = directory / "etcd.yaml"
+        self._etcd.write_text(etcd_configuration(directory / "etcd", ports[-1], etcd_peer_port))
+        # a strong read waits for the next tick of the server's clock; it is usually 200 ms
+        options += ["--extra-config", "proxy.timeTickInterval=20"]
+        # after a kill, its parts wait for those of before to be given up; that takes 30 s
+        options += ["--extra-config", "common.session.ttl=5"]
+        self._command = [Path(sys.executable).parent / "milvus-server", "--data", directory / "milvus", *options]
+        self._log = directory / "output.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.uri = f"http://{HOST}:{ports[0]}"
+
+    def start(self) -> None:
+        """Start it; it answers a while later."""
+        wait_until_free(self._port)  # it would quietly take another
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "ETCD_CONFIG_PATH": str(self._etcd)},
+                start_new_session=True,  # the command is a wrapper: its process group is what must be ended
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it with no chance to say goodbye."""
+        if self._process is not None:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def wait_until_ready(self) -> None:
+        """Return when the server answers; fail with its output when it does not."""
+        assert self._process is not None
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with open_store(self.uri, "", Path(), timeout=2.0) as store:
+                    store.collections()
+                    return
+            except StoreUnavailable:
+                pass
+            try:
+                self._process.wait(timeout=0.2)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        pytest.fail(f"the Milvus server did not start:\n{self._log.read_text()[-2000:]}")
 
 
 @contextmanager
 def running_server(directory: Path) -> Iterator[str]:
     """Run a server on a directory while the context lasts."""
-    *ports, etcd_peer_port = free_ports(len(PORTS) + 1)
-    options = [word for name, port in zip(PORTS, ports, strict=True) for word in (f"--{name}", str(port))]
-    etcd = directory / "etcd.yaml"
-    etcd.write_text(etcd_configuration(directory / "etcd", ports[-1], etcd_peer_port))
-    # a strong read waits for the next tick of the server's clock; it is usually 200 ms
-    options += ["--extra-config", "proxy.timeTickInterval=20"]
-    command = [Path(sys.executable).parent / "milvus-server", "--data", directory / "milvus", *options]
-    log = directory / "output.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "ETCD_CONFIG_PATH": str(etcd)},
-            start_new_session=True,  # the command is a wrapper: its process group is what must be ended
-        )
-        try:
-            uri = f"http://{HOST}:{ports[0]}"
-            wait_until_ready(server, uri, log)
-            yield uri
-        finally:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-
-
-def wait_until_ready(server: subprocess.Popen[bytes], uri: str, log: Path) -> None:
-    """Return when the server answers; fail with its output when it does not."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            with open_store(uri, "", Path(), timeout=2.0) as store:
-                store.collections()
-                return
-        except StoreUnavailable:
-            pass
-        try:
-            server.wait(timeout=0.2)
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    pytest.fail(f"the Milvus server did not start:\n{log.read_text()[-2000:]}")
+    server = MilvusServer(directory)
+    server.start()
+    try:
+        server.wait_until_ready()
+        yield server.uri
+    finally:
+        server.kill()
 
 
 def free_ports(count: int) -> list[int]:
@@ -97,6 +130,33 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind((HOST, 0))
         return [one.getsockname()[1] for one in sockets]
+
+
+def lasting_port() -> int:
+    """Return a port that no connection of somebody else takes while its server is down."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(lowest // 2, lowest)
+        if is_free(port):
+            return port
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server can listen at a port now."""
+    with socket.socket() as one:
+        try:
+            one.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def wait_until_free(port: int) -> None:
+    """Return when the connections of a server that was killed are forgotten."""
+    deadline = time.monotonic() + START_SECONDS
+    while not is_free(port):
+        assert time.monotonic() < deadline, f"port {port} is taken"
+        time.sleep(0.1)
 
 
 def etcd_configuration(directory: Path, client_port: int, peer_port: int) -> str:

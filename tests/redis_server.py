@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from milvus_server import HOST, free_ports
+from milvus_server import HOST, lasting_port
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -38,7 +38,7 @@ class RedisServer:
     """One server on one port and folder, whatever becomes of its process."""
 
     def __init__(self, command: str, folder: Path) -> None:
-        (self.port,) = free_ports(1)
+        self.port = lasting_port()
         self.url = f"redis://{HOST}:{self.port}/0"
         self.client: Redis = Redis(host=HOST, port=self.port, decode_responses=True)
         self._folder = folder

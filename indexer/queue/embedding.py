@@ -68,7 +68,9 @@ class ChunkIndexer:
             self._records.end(chunk.job_id, chunk.round, State.FAILED, reason=reason(error))
 
     def _index(self, chunk: Chunk, stop: Stop) -> None:
-        order = self._records.standing(chunk.job_id).order
+        order = self._records.order(chunk.job_id)
+        if order is None:
+            raise Dropped
         opened = stop.patiently(self._openings.open, order)
         _check_place(chunk, opened.source, order)
         outcome, rest = self._write(chunk, Opened(opened.source, Patient(opened.collection, stop)), order, stop)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from embeddings.closing import Closing
-from embeddings.errors import NotFound, QueueUnavailable
+from embeddings.errors import QueueUnavailable
 from indexer.jobs import State
 from indexer.queue.celery_app import CHUNKS, PLANS, waiting_key
 from indexer.queue.records import PLANNER_SECONDS, Records, Standing
@@ -65,11 +65,10 @@ class Keeper(Closing):
             return
         waiting = any(self._records.waiting(waiting_key(queue)) for queue in (PLANS, CHUNKS))
         for job_id in active:
-            try:
-                standing = self._records.standing(job_id)
-            except NotFound:
-                continue  # it ended this moment
-            if self._stuck(standing, waiting) and self._records.claim(f"{job_id}:{standing.round}", CLAIMED_SECONDS):
+            standing = self._records.standing(job_id)
+            if standing is None or not self._stuck(standing, waiting):
+                continue
+            if self._records.claim(f"{job_id}:{standing.round}", CLAIMED_SECONDS):
                 log.info("job %s: nothing has happened for %.0f s, its difference is taken anew", job_id, standing.idle)
                 self._sender.plan(job_id, standing.round)
 

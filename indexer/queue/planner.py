@@ -65,6 +65,8 @@ class Planner:
         if not round_:
             return
         standing = self._records.standing(job_id)
+        if standing is None:
+            return
         stop = Stop(
             self._leaving,
             lambda: self._records.is_current(job_id, round_),

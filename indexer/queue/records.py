@@ -6,7 +6,6 @@ from enum import IntEnum
 from itertools import chain
 from typing import Any
 
-from embeddings.errors import NotFound
 from indexer.jobs import Job, State
 from indexer.listing import chunks
 from indexer.queue import scripts
@@ -123,15 +122,15 @@ class Records:
         with errors_are_ours(self.url):
             return sorted(self._redis.smembers(self._key("active")))
 
-    def standing(self, job_id: str) -> Standing:
-        """Return where a job is. Raises NotFound if Redis does not know it (any more)."""
+    def standing(self, job_id: str) -> Standing | None:
+        """Return where a job is, None if Redis does not know it (any more)."""
         with errors_are_ours(self.url):
             pipe = self._redis.pipeline(transaction=True)
             pipe.hgetall(self._key("job", job_id))
             pipe.time()
             fields, now = pipe.execute()
         if "order" not in fields:
-            raise NotFound(f"there is no job {job_id!r}", field="id")
+            return None
         round_ = int(fields["round"])
         return Standing(
             Order.from_text(fields["order"]),

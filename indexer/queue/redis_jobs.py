@@ -1,13 +1,14 @@
 """Jobs that Celery workers do, wherever they run."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from embeddings.closing import Closing
-from embeddings.errors import LookalikeError, NotFound, UsageError
+from embeddings.errors import LookalikeError, NotFound, QueueUnavailable, UsageError
 from embeddings.records import ModelIdentity
 from indexer.jobs import Job, Libraries, State, Worker, new_id
 from indexer.queue.celery_app import make_app
@@ -21,6 +22,7 @@ from indexer.sources.folder import Folder
 
 log = logging.getLogger(__name__)
 
+RESUME_SECONDS = 30.0
 LOST = "Redis has lost what it knew of this job: retry it, what is indexed is not done again"
 
 
@@ -44,6 +46,8 @@ class RedisJobs(Closing):
         self._records = Records(url)
         self._sender = Sender(make_app(url, visibility_timeout), url)
         self._orders = Orders(folder)
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def start(self, source: str, collection: str, prune: bool = False) -> Job:
         """Queue a job for a library."""
@@ -95,9 +99,17 @@ class RedisJobs(Closing):
     def resume(self) -> None:
         """Queue again the orders that Redis has lost."""
         for order in self._orders:
-            if self._records.job(order.id) is None:
+            job = self._records.job(order.id)
+            if job is None:
                 log.info("job %s: Redis has lost it, its difference is taken again", order.id)
                 self._queue(order)
+            else:
+                self._seen(job)
+
+    def keep_resuming(self) -> None:
+        """Do as `resume` now and then in a thread, as a service does that runs for long."""
+        self._thread = threading.Thread(target=self._resume_again, name="orders", daemon=True)
+        self._thread.start()
 
     def workers(self) -> list[Worker]:
         """Return the workers that live, by name."""
@@ -109,8 +121,20 @@ class RedisJobs(Closing):
 
     def close(self) -> None:
         """Release the connections; jobs go on."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
         self._sender.close()
         self._records.close()
+
+    def _resume_again(self) -> None:
+        while True:
+            try:
+                self.resume()
+            except QueueUnavailable as error:
+                log.warning("%s", error.message)
+            if self._closing.wait(RESUME_SECONDS):
+                return
 
     def _start(self, source: str, library: bool, collection: str, prune: bool, headers: Mapping[str, str]) -> Job:
         model = self._identity()

@@ -69,7 +69,8 @@ def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency
         about = About(embedder.identity, engine.name, concurrency, figures)
         stack.enter_context(Keeper(records, sender, name, settings.visibility_timeout, about))
         log.info("worker %s: %s, %s, %d chunks at a time", name, embedder.identity.name, engine.name, concurrency)
-        WorkController(app=app, pool_cls="threads", concurrency=concurrency, hostname=name).start()
+        options = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}  # workers need no talk
+        WorkController(app=app, pool_cls="threads", concurrency=concurrency, hostname=name, **options).start()
     log.info("worker %s has left", name)
 
 
