@@ -61,8 +61,6 @@ class MilvusServer:
         self._etcd.write_text(etcd_configuration(directory / "etcd", ports[-1], etcd_peer_port))
         # a strong read waits for the next tick of the server's clock; it is usually 200 ms
         options += ["--extra-config", "proxy.timeTickInterval=20"]
-        # after a kill, its parts wait for those of before to be given up; that takes 30 s
-        options += ["--extra-config", "common.session.ttl=5"]
         self._command = [Path(sys.executable).parent / "milvus-server", "--data", directory / "milvus", *options]
         self._log = directory / "output.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,7 +74,8 @@ class MilvusServer:
                 self._command,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "ETCD_CONFIG_PATH": str(self._etcd)},
+                # after a kill, its parts wait for those of before to be given up; that usually takes 30 s
+                env={**os.environ, "ETCD_CONFIG_PATH": str(self._etcd), "COMMON_SESSION_TTL": "5"},
                 start_new_session=True,  # the command is a wrapper: its process group is what must be ended
             )
 

@@ -30,16 +30,22 @@ def stand(tmp_path, milvus_uri) -> Iterator[Stand]:
 
 
 @pytest.fixture
-def own_milvus(tmp_path_factory) -> Iterator[MilvusServer]:
-    """A Milvus server that a test may kill."""
+def absent_milvus(tmp_path_factory) -> Iterator[MilvusServer]:
+    """A Milvus server that has not been started."""
     need_milvus()
     server = MilvusServer(tmp_path_factory.mktemp("own-milvus"))
-    server.start()
     try:
-        server.wait_until_ready()
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture
+def own_milvus(absent_milvus) -> MilvusServer:
+    """A Milvus server that a test may kill."""
+    absent_milvus.start()
+    absent_milvus.wait_until_ready()
+    return absent_milvus
 
 
 def kill_workers(stand: Stand, images: int, kills: int, seconds: str) -> None:
@@ -247,14 +253,13 @@ def test_a_worker_that_starts_before_redis(stand: Stand) -> None:
     stand.check(stand.ended(job))
 
 
-def test_a_worker_that_starts_before_milvus(tmp_path, own_milvus) -> None:
-    with stand_at(tmp_path, own_milvus.uri) as stand:
+def test_a_worker_that_starts_before_milvus(tmp_path, absent_milvus) -> None:
+    with stand_at(tmp_path, absent_milvus.uri) as stand:
         stand.fill(20)
-        own_milvus.kill()
         worker = stand.worker()
         job = stand.start()
-        stand.until(lambda: f"the Milvus server at {own_milvus.uri} does not answer: start it" in stand.log())
-        own_milvus.start()
+        stand.until(lambda: f"the Milvus server at {absent_milvus.uri} does not answer: start it" in stand.log())
+        absent_milvus.start()
         stand.check(stand.ended(job, 120))
         os.kill(worker.pid, signal.SIGTERM)
         assert worker.wait(20) == 0
