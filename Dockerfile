@@ -1,0 +1,52 @@
+# syntax=docker/dockerfile:1.7
+# The image of the service, the workers and the command line.
+#
+#   docker build --target cpu  --tag lookalike:0.1.0-cpu .
+#   docker build --target cuda --tag lookalike:0.1.0-cuda .
+#
+# Both hold the same files: the registry's torch is the CUDA build, which runs without a GPU too, and a CPU build of torch
+# does not fit the registry's torchvision. They differ in the device that they insist on, and share all other layers.
+
+ARG PYTHON=python:3.11.15-slim-trixie
+
+FROM ${PYTHON} AS build
+ARG EXTRAS=s3
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+RUN python -m venv /opt/lookalike
+ENV PATH=/opt/lookalike/bin:$PATH
+# first what the project builds on, 6 GB that a change of our own files leaves alone
+COPY deploy/requirements.py pyproject.toml ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python requirements.py pyproject.toml "${EXTRAS}" > requirements.txt \
+    && pip install --requirement requirements.txt
+COPY . .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-deps . && pip check
+
+FROM ${PYTHON} AS runtime
+# who runs it: set UID to the owner of your pictures if others may not read them
+ARG UID=10001
+RUN groupadd --gid "${UID}" lookalike \
+    && useradd --uid "${UID}" --gid "${UID}" --no-log-init --no-create-home --home-dir /data --shell /usr/sbin/nologin lookalike \
+    && install --directory --owner lookalike --group lookalike --mode 0750 /data
+COPY --from=build /opt/lookalike /opt/lookalike
+ENV PATH=/opt/lookalike/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HF_HOME=/data/hub \
+    LOOKALIKE_DATA=/data
+WORKDIR /data
+USER ${UID}:${UID}
+EXPOSE 8000
+ENTRYPOINT ["lookalike"]
+CMD ["--help"]
+
+# without a GPU that works it ends and says so, instead of being slow
+FROM runtime AS cuda
+ENV LOOKALIKE_DEVICE=cuda \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+FROM runtime AS cpu
+ENV LOOKALIKE_DEVICE=cpu
