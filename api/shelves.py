@@ -10,7 +10,7 @@ from typing import IO, BinaryIO
 
 from embeddings.errors import FileUnreadable, ImageTooLarge, NotFound
 from embeddings.files import storage_error, write_atomically
-from embeddings.locations import UPLOAD, display_path, file_path, upload_path
+from embeddings.locations import UPLOAD, display_path, file_path, upload_path, uploads_folder
 from embeddings.records import Row
 
 _GONE = "the file of this picture is gone; index its folder again"
@@ -100,7 +100,7 @@ class Shelves:
         self._thumbnail_path(content_hash).unlink(missing_ok=True)
 
     def _uploads(self, collection: str) -> Path:
-        return self._data / "uploads" / collection
+        return uploads_folder(self._data, collection)
 
     def _thumbnail_path(self, content_hash: str) -> Path:
         return self._data / "thumbnails" / content_hash[:2] / f"{content_hash}.jpg"

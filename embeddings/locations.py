@@ -93,6 +93,11 @@ def readable(text: str) -> str:
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def uploads_folder(data: Path, collection: str) -> Path:
+    """Return where the pictures that were uploaded to a collection are kept."""
+    return data / "uploads" / collection
+
+
 def upload_path(row_id: str, uploads: Path) -> Path:
     """Return where the bytes of an uploaded picture are kept; an id is never used as a file name itself."""
     return uploads / hashlib.sha256(row_id.encode()).hexdigest()

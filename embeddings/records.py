@@ -110,6 +110,12 @@ class Collection(Protocol):
     def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
         """Return a page of rows in the order of their ids; pages neither overlap nor leave gaps."""
 
+    def scan(self, with_vectors: bool = False) -> Iterator[Row]:
+        """Yield every row whole, in no order one may rely on; memory does not grow with their number.
+
+        Rows that are written or removed meanwhile may be among them or not, all others are, once each.
+        """
+
     def known(self, source: str | None = None) -> Iterator[Known]:
         """Yield what is known of every row (of one source), as of the call's start."""
 

@@ -57,6 +57,9 @@ class MemoryCollection:
     def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
         return self.fetch(sorted(self._having(tag), key=storable)[offset : offset + limit])
 
+    def scan(self, with_vectors: bool = False) -> Iterator[Row]:
+        return iter(self.fetch(list(self._rows), with_vectors))
+
     def known(self, source: str | None = None) -> Iterator[Known]:
         rows = [row for row in self._rows.values() if source is None or row.source == source]
         return map(_known, rows)

@@ -41,6 +41,12 @@ class Backend(Protocol):
         With `strong`, rows that other processes wrote before are among them for certain; our own always are.
         """
 
+    def scan(self, collection: str, fields: list[str]) -> Iterator[dict[str, Any]]:
+        """Yield fields of all rows, the vector among them if it is asked for, in parts that are dropped one by one.
+
+        Rows that other processes wrote before are among them for certain.
+        """
+
     def count(self, collection: str, where: Where) -> int:
         """Return the exact number of rows that meet the conditions."""
 

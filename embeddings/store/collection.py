@@ -80,6 +80,10 @@ class MilvusCollection:
         ids = self._backend.page(self._real, Where(tags=_one(tag)), offset, limit)
         return self.fetch([as_written(id_) for id_ in ids])
 
+    def scan(self, with_vectors: bool = False) -> Iterator[Row]:
+        fields = [*SCALARS, "vector"] if with_vectors else list(SCALARS)
+        return map(from_record, self._backend.scan(self._real, fields))
+
     def known(self, source: str | None = None) -> Iterator[Known]:
         return map(to_known, self._backend.select(self._real, list(KNOWN), Where(source=source), strong=True))
 

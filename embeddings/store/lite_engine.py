@@ -10,10 +10,12 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pyarrow as pa
 from milvus_lite import CollectionNotFoundError, DataDirLockedError, MilvusLite
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
@@ -53,17 +55,16 @@ class LiteEngine:
 
     def columns(self, collection: str, fields: list[str]) -> pa.Table:
         """Return some fields of every row that is alive."""
-        try:
-            opened = self._database.get_collection(collection)
-        except CollectionNotFoundError as error:
-            raise NotFound("the collection is not there any more", field="collection") from error
-        segments, deletions = opened._read_snapshot()
-        recent = opened._memtable
-        wanted = list(dict.fromkeys(["id", "_seq", *fields]))
-        tables = [part.select(wanted) for part in [*(segment.table for segment in segments), recent.to_arrow_table()]]
-        rows = pa.concat_tables(tables)
-        alive = build_valid_mask(rows["id"].to_pylist(), rows["_seq"].to_numpy(), deletions, memtable=recent)
+        rows, alive = self._everything(collection, fields)
         return rows.filter(pa.array(alive)).select(fields)
+
+    def parts(self, collection: str, fields: list[str], size: int) -> Iterator[pa.Table]:
+        """Yield the same `size` rows at a time, as they were at the call; only one part is copied."""
+        rows, alive = self._everything(collection, fields)
+        return (
+            rows.slice(start, size).filter(pa.array(alive[start : start + size])).select(fields)
+            for start in range(0, len(alive), size)
+        )
 
     def close(self) -> None:
         """Write everything to its place and release the directory."""
@@ -76,6 +77,19 @@ class LiteEngine:
         for collection in self._database._collections.values():
             collection._wait_for_bg()  # files must not change under the next engine
         self._database._release_lock()
+
+    def _everything(self, collection: str, fields: list[str]) -> tuple[pa.Table, np.ndarray]:
+        """Return some fields of every row there is, and which rows are alive."""
+        try:
+            opened = self._database.get_collection(collection)
+        except CollectionNotFoundError as error:
+            raise NotFound("the collection is not there any more", field="collection") from error
+        segments, deletions = opened._read_snapshot()
+        recent = opened._memtable
+        wanted = list(dict.fromkeys(["id", "_seq", *fields]))
+        tables = [part.select(wanted) for part in [*(segment.table for segment in segments), recent.to_arrow_table()]]
+        rows = pa.concat_tables(tables)
+        return rows, build_valid_mask(rows["id"].to_pylist(), rows["_seq"].to_numpy(), deletions, memtable=recent)
 
     def _stop_serving(self) -> None:
         self._server.stop(grace=1).wait()

@@ -18,6 +18,7 @@ from embeddings.store.ranking import DEEPEST
 from embeddings.store.rows import TAG_KEYS
 
 _PAGE = 5000
+_WHOLE_ROWS = 500  # the longest still fit into one answer
 _LEAST_EF, _MOST_EF = 64, 32_768
 _VECTOR_INDEX = {
     "field_name": "vector",
@@ -84,6 +85,12 @@ class ServerBackend:
             after = f"id > {literal(as_written(rows[-1]['id']))}"  # a server gives rows in the order of their ids
             rest = f"({conditions}) and {after}" if conditions else after
             rows = self._query(collection, rest, fields, **options) if len(rows) == _PAGE else []
+
+    def scan(self, collection: str, fields: list[str]) -> Iterator[dict[str, Any]]:
+        ids = (row["id"] for row in self.select(collection, ["id"], Where(), strong=True))
+        while some := tuple(islice(ids, _WHOLE_ROWS)):
+            # rows are found by their ids in the same time however many there are; pages of whole rows are not
+            yield from self._query(collection, self.filter(Where(ids=tuple(map(as_written, some)))), fields)
 
     def count(self, collection: str, where: Where) -> int:
         return int(self._query(collection, self.filter(where), ["count(*)"])[0]["count(*)"])

@@ -340,6 +340,25 @@ def test_more_rows_than_one_answer_of_a_server_can_hold(collection: Collection) 
     assert ids(collection.browse(None, 16_490, 100)) == everything[16_490:]
 
 
+def test_a_scan_has_every_row_once_and_whole(collection: Collection) -> None:
+    assert list(collection.scan()) == []
+    rows = [row(f"{n:04}", [1, n, 0], ("cat",) if n % 2 else (), meta={"n": n}) for n in range(2_500)]
+    collection.upsert(rows)
+    collection.flush()
+    collection.delete(["0007"])
+    newer = [row("0003", BLUE, ("new",)), *(row(text, GREEN) for text in NASTY if text)]
+    collection.upsert(newer)
+    expected = {one.id: one for one in [*rows, *newer] if one.id != "0007"}
+    read = list(collection.scan(with_vectors=True))
+    assert len(read) == len(expected) and {one.id: one for one in read} == expected
+    for one in read:
+        wanted = expected[one.id].vector
+        assert one.vector is not None and wanted is not None and one.vector.dtype == np.float32
+        np.testing.assert_allclose(one.vector, wanted / np.linalg.norm(wanted), atol=1e-6)
+    bare = list(collection.scan())
+    assert {one.id: one for one in bare} == expected and all(one.vector is None for one in bare)
+
+
 @pytest.mark.parametrize(
     ("field", "change"),
     [
