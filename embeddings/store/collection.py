@@ -14,9 +14,10 @@ from embeddings.store.rows import (
     SCALARS,
     TAG_KEYS,
     batches,
-    check_row,
+    check_record,
     from_record,
     latest,
+    normalise,
     normalised,
     to_known,
     to_record,
@@ -39,9 +40,11 @@ class MilvusCollection:
 
     def upsert(self, rows: Sequence[Row]) -> None:
         rows = latest(rows)
-        for row in rows:
-            check_row(row, self.model.dimension)
-        for batch in batches(to_record(row) for row in rows):
+        records = [to_record(row) for row in rows]
+        for row, record in zip(rows, records, strict=True):
+            check_record(row, record, self.model.dimension)
+        for batch in batches(records):
+            normalise(batch)
             for record in batch:
                 record[TAG_KEYS] = self._backend.pack_tags(record[TAG_KEYS])
             self._backend.run("upsert", collection_name=self._real, data=batch)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9]")
@@ -25,11 +26,15 @@ class Where:
 
 def storable(text: str) -> str:
     """Return `text` without what stores cannot keep, such as the lone surrogates of file names that are no UTF-8."""
+    if text.isprintable():  # nearly all are, and this is quick to see
+        return text
     return _NOT_STORABLE.sub(lambda found: f"\x1a{ord(found[0]):04x}", text)
 
 
 def as_written(stored: str) -> str:
     """Undo `storable`."""
+    if "\x1a" not in stored:
+        return stored
     return _STORED_ESCAPE.sub(lambda found: chr(int(found[1], 16)), stored)
 
 
@@ -46,6 +51,7 @@ def literals(texts: tuple[str, ...]) -> str:
     return f"[{', '.join(literal(text) for text in texts)}]"
 
 
+@lru_cache(10_000)  # a model knows some thousand names, and every row has a few of them
 def tag_key(name: str) -> str:
     """Return a tag's name in letters, digits and hyphens alone, in which no pattern or quote can hide."""
     return _NOT_PLAIN.sub(lambda found: f"-{ord(found[0]):x}-", name) or _EMPTY

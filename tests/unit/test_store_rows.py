@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embeddings.records import Row, Tag
-from embeddings.store.rows import BYTES_A_CALL, batches, from_record, latest, normalised, to_known, to_record
+from embeddings.store.rows import BYTES_A_CALL, batches, from_record, latest, normalise, normalised, to_known, to_record
 
 
 def row(**fields: Any) -> Row:
@@ -32,6 +32,7 @@ def row(**fields: Any) -> Row:
 
 def test_fields_are_numbers_and_texts_that_every_engine_has() -> None:
     record = to_record(row())
+    normalise([record])
     np.testing.assert_allclose(record.pop("vector"), [0.6, 0.8], atol=1e-7)
     assert record == {
         "id": "a",
