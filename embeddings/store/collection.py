@@ -128,7 +128,7 @@ class MilvusCollection:
         found = self._backend.run(
             "search",
             collection_name=self._real,
-            data=list(queries),
+            data=[query.tobytes() for query in queries],  # an array would be taken apart number by number
             anns_field="vector",
             limit=limit,
             offset=offset,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME = -(2**62)  # the oldest engine has no null
 
-_to_json = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` makes an encoder a call
+# `json.dumps` and `json.loads` take as long again for what they do around this
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_from_json = json.JSONDecoder().raw_decode
 
 
 def check_row(row: Row, dimension: int) -> None:
@@ -52,15 +55,16 @@ def check_record(row: Row, record: Mapping[str, Any], dimension: int) -> None:
 
 def to_record(row: Row) -> dict[str, Any]:
     """Return the values of a row's fields; tag keys are a list without repetitions, the vector is the row's own."""
+    indexed_at = row.indexed_at - _EPOCH_UTC
     return {
         **_texts(row),
         "phash": row.phash - 2**64 if row.phash >= 2**63 else row.phash,
         "width": row.width,
         "height": row.height,
         "bytes": row.bytes,
-        "taken_at": _NO_TIME if row.taken_at is None else (row.taken_at - _EPOCH) // timedelta(seconds=1),
+        "taken_at": _NO_TIME if row.taken_at is None else _seconds(row.taken_at - _EPOCH),
         "modified_at": row.modified_at,
-        "indexed_at": (row.indexed_at - _EPOCH_UTC) // timedelta(microseconds=1),
+        "indexed_at": 1_000_000 * _seconds(indexed_at) + indexed_at.microseconds,
         TAG_KEYS: list(dict.fromkeys(tag_key(tag.name) for tag in row.tags)),
         "vector": row.vector,
     }
@@ -77,14 +81,14 @@ def from_record(record: Mapping[str, Any]) -> Row:
         content_hash=as_written(record["content_hash"]),
         phash=record["phash"] % 2**64,
         vector=None if vector is None else np.asarray(vector, dtype=np.float32),
-        tags=tuple(Tag(name, confidence) for name, confidence in json.loads(record["tags"])),
+        tags=tuple(starmap(Tag, _from_json(record["tags"])[0])),
         width=record["width"],
         height=record["height"],
         bytes=record["bytes"],
         taken_at=None if taken_at == _NO_TIME else _EPOCH + timedelta(seconds=taken_at),
         modified_at=record["modified_at"],
         indexed_at=_EPOCH_UTC + timedelta(microseconds=record["indexed_at"]),
-        meta=json.loads(record["meta"]),
+        meta=_from_json(record["meta"])[0],
     )
 
 
@@ -151,3 +155,8 @@ def _size(record: Mapping[str, Any]) -> int:
 
 def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
+
+
+def _seconds(since: timedelta) -> int:
+    """Return whole seconds, rounded down; a quarter of the time of dividing by one."""
+    return 86_400 * since.days + since.seconds
