@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import starmap
 from typing import Any
 
@@ -143,9 +144,14 @@ def _texts(row: Row) -> dict[str, str]:
         "source": storable(row.source),
         "path": storable(row.path),
         "content_hash": storable(row.content_hash),
-        "tags": _to_json([[tag.name, round(tag.confidence, 4)] for tag in row.tags]),
-        "meta": _to_json(row.meta),
+        "tags": f"[{','.join([f'[{_quoted(tag.name)},{round(tag.confidence, 4)}]' for tag in row.tags])}]",
+        "meta": _to_json(row.meta) if row.meta else "{}",
     }
+
+
+@lru_cache(10_000)  # as `tag_key` is
+def _quoted(name: str) -> str:
+    return _to_json(name)
 
 
 def _size(record: Mapping[str, Any]) -> int:
