@@ -1,0 +1,244 @@
+"""Writing and searching through the store against bare pymilvus, side by side in one run.
+
+    python -m benchmarks.store [--rows 5120] [--rounds 9]
+
+On a real Milvus server: that of LOOKALIKE_MILVUS_URI, else the one that tests start. Bare pymilvus gets ready records
+of the same rows, with the same float32 arrays, and only makes the call; the store starts from rows, checks and converts
+them, and gives rows back when it searches. Both write the same batches to collections of one schema and index. Both
+search the same index with the same queries, `ef`, limit, consistency level and output fields (all but the vector), and
+look at every field of what comes back. Recall@10 is that of the store's answers against an exhaustive search. The two
+take turns call by call. A round's rate is that of its median call, its ratio the median of those of all pairs of calls;
+what is given are medians over rounds. Processor time is that of this process, without the server.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from pymilvus import MilvusClient
+
+from benchmarks.common import write_results
+from embeddings.records import Collection, ModelIdentity, Row, Store, Tag
+from embeddings.settings import read_settings
+from embeddings.store import open_store
+from embeddings.store.rows import SCALARS, normalise, to_record
+from embeddings.store.server import ServerBackend
+from indexer.listing import chunks
+from tests.milvus_server import running_server
+
+DIMENSION = 1280
+MODEL = ModelIdentity("store-benchmark", "0" * 12, DIMENSION)
+OURS, BARE = "benchmark_ours", "benchmark_bare"
+BATCH = 256
+LIMIT = 10
+QUERIES = 256
+TOGETHER = 32
+CENTRES, SPREAD = 200, 0.5
+SECONDS = 60.0
+INDEX_SECONDS = 600.0
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=5120)
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]  # what else the machine does: a call shares the processors with it
+    rows, queries = made_up(arguments.rows)
+    with server() as (uri, token), open_store(uri, token, Path(), SECONDS) as store:
+        bare = MilvusClient(uri, token=token)
+        with collection(store, OURS) as ours, collection(store, BARE) as other:
+            written = compared(arguments.rounds, writing(rows, ours, bare, real_name(bare, other)))
+        with collection(store, OURS) as ours:
+            ours.upsert(rows)
+            ours.flush()
+            wait_for_index(bare, real_name(bare, ours))
+            searched = search_compared(arguments.rounds, rows, queries, ours, bare, search_params(uri, token))
+        bare.close()
+    write_results(
+        "store",
+        {
+            "load_average_before": round(load, 1),
+            "rows": len(rows),
+            "dimension": DIMENSION,
+            "upsert_rows_per_second": {"rows_a_call": BATCH, **written},
+            "search_queries_per_second": searched,
+        },
+    )
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, str]]:
+    """Give address and token of a server: that of the settings, or one of our own while the context lasts."""
+    settings = read_settings()
+    if settings.milvus_uri:
+        yield settings.milvus_uri, settings.milvus_token
+        return
+    with TemporaryDirectory() as folder, running_server(Path(folder)) as uri:
+        yield uri, ""
+
+
+@contextmanager
+def collection(store: Store, name: str) -> Iterator[Collection]:
+    """Make an empty collection and remove it at the end."""
+    try:
+        yield store.create(name, MODEL)
+    finally:
+        store.drop(name)
+
+
+def search_params(uri: str, token: str) -> dict[str, Any]:
+    """Return what the store asks a server's index for."""
+    backend = ServerBackend(uri, token, SECONDS)
+    backend.close()
+    return backend.search_params(LIMIT)
+
+
+def made_up(count: int) -> tuple[list[Row], np.ndarray]:
+    """Return rows as indexing makes them, with vectors in clusters as a network's are, and queries near them."""
+    random = np.random.default_rng(0)
+    centres = random.standard_normal((CENTRES, DIMENSION))
+    near = centres[random.integers(0, CENTRES, count + QUERIES)]
+    vectors = near + SPREAD * random.standard_normal(near.shape)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    now = datetime.now(UTC)
+    rows = [row(number, vector, now) for number, vector in enumerate(vectors[:count])]
+    return rows, vectors[count:]
+
+
+def row(number: int, vector: np.ndarray, now: datetime) -> Row:
+    """Return a row like that of a photo in a folder."""
+    return Row(
+        id=f"{number:032x}",
+        source="/srv/photos/holidays",
+        path=f"2024/album {number % 50}/IMG_{number:05}.jpg",
+        content_hash=f"{number:064x}",
+        phash=number * 2_654_435_761 % 2**64,
+        vector=vector,
+        tags=tuple(Tag(name, 0.9 / place) for place, name in enumerate(("tabby", "cat", "pet", "animal"), 1)),
+        width=4000,
+        height=3000,
+        bytes=3_000_000 + number,
+        taken_at=now.replace(tzinfo=None),
+        modified_at=1_700_000_000_000_000_000 + number,
+        indexed_at=now,
+        meta={},
+    )
+
+
+Piece = tuple[int, Callable[[], object], Callable[[], object]]  # items, through the store, bare
+
+
+def writing(rows: list[Row], ours: Collection, bare: MilvusClient, other: str) -> list[Piece]:
+    """Return one piece of work for each batch of rows."""
+    pieces: list[Piece] = []
+    for batch in chunks(rows, BATCH):
+        records = [to_record(row) for row in batch]
+        normalise(records)
+        pieces.append((len(batch), partial(ours.upsert, batch), partial(bare.upsert, other, records)))
+    return pieces
+
+
+def searching(queries: np.ndarray, together: int, ours: Collection, bare: MilvusClient, params: Any) -> list[Piece]:
+    """Return one piece of work for each call of `together` queries."""
+    name = real_name(bare, ours)
+
+    def plain(vectors: np.ndarray) -> list[list[tuple[float, dict[str, Any]]]]:
+        found = bare.search(
+            name,
+            list(vectors),
+            limit=LIMIT,
+            anns_field="vector",
+            output_fields=list(SCALARS),
+            search_params=params,
+            consistency_level="Session",
+        )
+        # what was found is unpacked when it is looked at
+        return [[(hit["distance"], dict(hit["entity"])) for hit in hits] for hits in found]
+
+    parts = [queries[start : start + together] for start in range(0, len(queries), together)]
+    return [(len(part), partial(ours.search, part, LIMIT), partial(plain, part)) for part in parts]
+
+
+def compared(rounds: int, pieces: list[Piece]) -> dict[str, Any]:
+    """Return rates, processor time and ratios of both ways, which take turns call by call."""
+    pieces = [piece for piece in pieces if piece[0] == pieces[0][0]]  # the last one may be smaller
+    items = pieces[0][0]
+    calls: list[np.ndarray] = []  # each [pieces, 2 ways, seconds and seconds of the processor]
+    for number in range(rounds + 1):
+        done = np.array([timed_pair(ways, (place + number) % 2) for place, (_, *ways) in enumerate(pieces)])
+        if number:  # the first round warms both up
+            calls.append(done)
+            print(*(f"{items / seconds:.0f}/s" for seconds in np.median(done[:, :, 0], axis=0)), file=sys.stderr)
+    rates = items / np.median(calls, axis=1)[:, :, 0]
+    processor = np.median(np.concatenate(calls), axis=0)[:, 1] / items * 1e6
+    ratios = [float(np.median(done[:, 1, 0] / done[:, 0, 0])) for done in calls]
+    return {
+        "store": round(float(np.median(rates[:, 0])), 1),
+        "bare": round(float(np.median(rates[:, 1])), 1),
+        "processor_us_each": {"store": round(float(processor[0]), 1), "bare": round(float(processor[1]), 1)},
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "median_ratio": round(statistics.median(ratios), 3),
+    }
+
+
+def timed_pair(ways: Sequence[Callable[[], object]], first: int) -> list[tuple[float, float]]:
+    """Do both, the one numbered `first` before the other; return the seconds of each and those of the processor."""
+    taken = [(0.0, 0.0), (0.0, 0.0)]
+    for way in (first, 1 - first):
+        began, busy = time.perf_counter(), time.process_time()
+        ways[way]()
+        taken[way] = time.perf_counter() - began, time.process_time() - busy
+    return taken
+
+
+def search_compared(
+    rounds: int, rows: list[Row], queries: np.ndarray, ours: Collection, bare: MilvusClient, params: dict[str, Any]
+) -> dict[str, Any]:
+    """Compare searches one by one and many in a call."""
+    return {
+        "limit": LIMIT,
+        "search_params": params,
+        "output_fields": list(SCALARS),
+        "recall_at_10": recall(ours, rows, queries),
+        "one_query_a_call": compared(rounds, searching(queries, 1, ours, bare, params)),
+        f"{TOGETHER}_queries_a_call": compared(rounds, searching(queries, TOGETHER, ours, bare, params)),
+    }
+
+
+def recall(collection: Collection, rows: list[Row], queries: np.ndarray) -> float:
+    """Return recall@10: the part of the answers that score no less than the tenth of an exhaustive search."""
+    scores = queries @ np.stack([row.vector for row in rows if row.vector is not None]).T
+    tenth = np.sort(scores, axis=1)[:, -LIMIT]
+    found = collection.search(queries, LIMIT)
+    good = sum(hit.score >= least - 1e-5 for hits, least in zip(found, tenth, strict=True) for hit in hits)
+    return round(good / (len(queries) * LIMIT), 4)
+
+
+def real_name(bare: MilvusClient, collection: Collection) -> str:
+    """Return a collection's name in the server, so that neither way has an alias to look up."""
+    return str(bare.describe_collection(collection.name)["collection_name"])
+
+
+def wait_for_index(bare: MilvusClient, name: str) -> None:
+    """Return when all rows are in the index."""
+    deadline = time.monotonic() + INDEX_SECONDS
+    while bare.describe_index(name, "vector")["pending_index_rows"]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the server did not index {name} within {INDEX_SECONDS:g} seconds")
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()
