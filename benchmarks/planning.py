@@ -1,13 +1,15 @@
 """What it takes to plan a job: a long list of images is listed and compared with a collection.
 
-    python -m benchmarks.planning [--lines 1000000] [--full]
+    python -m benchmarks.planning [--lines 1000000] [--full] [--queue]
 
 The list is a CSV of addresses with size and change time. It is compared with an empty collection and, with --full,
-with one that has a row for every line: in a Milvus server by LOOKALIKE_MILVUS_URI, else in Milvus Lite. Memory is the
-most that the process ever held, less what it held before that step.
+with one that has a row for every line: in a Milvus server by LOOKALIKE_MILVUS_URI, else in Milvus Lite. With --queue it
+is also planned as a worker does it, with all chunks sent to the Redis of LOOKALIKE_REDIS_URL, which must have no
+workers. Memory is the most that the process ever held, less what it held before that step.
 """
 
 import argparse
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,11 +21,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import write_results
-from embeddings.records import Collection, ModelIdentity, Row
-from embeddings.settings import read_settings
+from embeddings.records import Collection, ModelIdentity, Row, Store
+from embeddings.settings import Settings, read_settings
 from embeddings.store import open_store
 from indexer.difference import difference, reference_id
+from indexer.jobs import Libraries, new_id
 from indexer.listing import Ahead, chunks
+from indexer.queue.celery_app import CHUNKS, make_app, waiting_key
+from indexer.queue.opened import Openings
+from indexer.queue.orders import Order
+from indexer.queue.planner import Planner
+from indexer.queue.records import Records
+from indexer.queue.sending import Sender
 from indexer.sources import Manifest, Reference
 
 MODEL = ModelIdentity("planning", "0" * 12, 4)
@@ -36,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--full", action="store_true", help="also against a collection that has every line")
+    parser.add_argument("--queue", action="store_true", help="also send all chunks to Redis")
     arguments = parser.parse_args()
     settings = read_settings()
     with TemporaryDirectory() as folder:
@@ -45,6 +55,8 @@ def main() -> None:
             results["store"] = "server" if settings.milvus_uri else "lite"
             collection = store.create(COLLECTION, MODEL)
             try:
+                if arguments.queue:
+                    results["queued"] = queued(source, store, settings)
                 results["empty"] = timed(planned(source, collection))
                 if arguments.full:
                     fill(source, collection)
@@ -70,6 +82,30 @@ def planned(source: Manifest, collection: Collection) -> Iterator[Reference]:
         for block in difference(source.name, listed, collection):
             present.update(map(hash, block.ids))
             yield from block.new
+
+
+def queued(source: Manifest, store: Store, settings: Settings) -> dict[str, Any]:
+    """Plan a job, its chunks sent to Redis; return references, seconds and memory."""
+    records, app = Records(settings.redis_url), make_app(settings.redis_url, settings.visibility_timeout)
+    sender = Sender(app, settings.redis_url)
+    file = str(source.file)
+    order = Order(new_id(), file, False, COLLECTION, False, MODEL.name, MODEL.fingerprint, time.time())
+    openings = Openings(store, MODEL, Libraries({}))
+    planner = Planner(records, sender, openings, threading.Event(), "benchmark", settings.chunk)
+    round_ = records.start(order)
+    assert round_ is not None
+
+    def plan() -> Iterator[object]:
+        planner.plan(order.id, round_)
+        yield from ()
+
+    result = timed(plan())
+    chunks_waiting = records.waiting(waiting_key(CHUNKS))
+    records.cancel(order.id)
+    app.control.purge()
+    records.close()
+    sender.close()
+    return {**result, "yielded": (chunks_waiting - 1) * settings.chunk, "chunks": chunks_waiting}
 
 
 def timed(work: Iterator[object]) -> dict[str, Any]:
