@@ -66,6 +66,8 @@ KINDS: dict[type[errors.LookalikeError], Kind] = {
     ),
 }
 
+_FORESEEN = (errors.Busy, errors.StoreUnavailable, errors.QueueUnavailable)  # their sentence says it all
+
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "image_too_large", 415: "unsupported_media_type"}
 
 
@@ -108,7 +110,7 @@ def problem_of(error: errors.LookalikeError) -> JSONResponse:
     """Return the problem document of one of our errors; those of the service itself are logged in full."""
     kind = kind_of(error)
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s: %s", error.code, error.message, exc_info=None if isinstance(error, errors.Busy) else error)
+        log.error("%s: %s", error.code, error.message, exc_info=None if isinstance(error, _FORESEEN) else error)
     faults = [Fault(error.field, error.message)] if error.field else []
     return problem(kind, error.code, public_text(error), faults)
 

@@ -104,8 +104,8 @@ def test_the_service_starts_jobs_that_workers_do(lookalike, photos, settings, re
         running(lookalike, "serve", "--port", port, **settings) as serving,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
-        assert serving.stdout is not None
-        serving.stdout.readline()
+        assert serving.stderr is not None
+        assert "serving" in serving.stderr.readline()
         assert client.get("/ready").json()["checks"]["jobs"] == {"ok": True}
         job = client.post("/v1/jobs", json={"source": "holidays"}).json()
         assert job["state"] == "queued"
@@ -139,8 +139,8 @@ def test_the_service_starts_before_its_store_and_its_queue(lookalike, settings, 
         running(lookalike, "serve", "--port", port, **away) as serving,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
-        assert serving.stdout is not None
-        serving.stdout.readline()
+        assert serving.stderr is not None
+        assert "serving" in serving.stderr.readline()
         checks = client.get("/ready").json()["checks"]
         assert checks["model"]["ok"] and not checks["store"]["ok"] and not checks["jobs"]["ok"]
         refused = client.get("/v1/images")
