@@ -14,6 +14,7 @@ COMMANDS = {
     "search": "Find the indexed pictures that look like an image.",
     "tag": "Say what is in images.",
     "serve": "Answer searches over HTTP, with a page for people.",
+    "keys": "Say who may use the service: make API keys, list them, revoke them.",
     "models": "List the models that can be used.",
     "bench": "Measure decoding, network and search on this machine.",
 }

@@ -29,6 +29,7 @@ class Kind:
 
 _SOON = {"Retry-After": "1"}
 _LATER = {"Retry-After": "5"}
+_BEARER = {"WWW-Authenticate": "Bearer"}
 
 KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.LookalikeError: Kind(500, "Internal error", "Something went wrong; the log has the reason."),
@@ -48,6 +49,10 @@ KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.RequestTooSlow: Kind(408, "Request timeout", headers={"Connection": "close"}),
     errors.CrossSite: Kind(403, "Cross-site request refused"),
     errors.UnknownHost: Kind(421, "Unknown host name"),
+    errors.KeyRequired: Kind(401, "API key required", headers=_BEARER),
+    errors.KeyUnknown: Kind(401, "Unknown API key", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}),
+    errors.ScopeMissing: Kind(403, "Not allowed", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
+    errors.KeysUnreadable: Kind(503, "Keys unreadable", "Nobody is let in at the moment; the log has the reason."),
     errors.NotFound: Kind(404, "Not found"),
     errors.ModelMismatch: Kind(409, "Another model's collection"),
     errors.ModelError: Kind(503, "Model unavailable", "The model cannot be used; the log has the reason."),

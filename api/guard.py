@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from embeddings.errors import CrossSite, LookalikeError, UnknownHost
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+PROBES = frozenset({"/health", "/ready"})  # asked for by address, by what keeps the service running
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _RULES = [
@@ -42,19 +43,18 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        error = self._fault(scope["method"], Headers(scope=scope))
+        error = self._fault(scope["method"], scope["path"], Headers(scope=scope))
         app = self._refuse(error) if error else self._app
         await app(scope, receive, send)
 
-    def _fault(self, method: str, headers: Headers) -> LookalikeError | None:
+    def _fault(self, method: str, path: str, headers: Headers) -> LookalikeError | None:
         host = headers.get("host", "")
-        if self._hosts is not None and _name(host) not in self._hosts:
+        if self._hosts is not None and _name(host) not in self._hosts and path not in PROBES:
             return UnknownHost(f"this service answers only to {', '.join(sorted(self._hosts))}, not to {host[:100]!r}")
         if method in _SAFE_METHODS:
             return None
-        origin = headers.get("origin")
-        foreign = origin is not None and _authority(origin) not in {_authority(f"//{host}")} - {None}
-        return CrossSite() if foreign or headers.get("sec-fetch-site") == "cross-site" else None
+        foreign = not _own(headers) or headers.get("sec-fetch-site") == "cross-site"
+        return CrossSite() if foreign else None
 
 
 class BrowserRules:
@@ -72,6 +72,17 @@ class BrowserRules:
             await send(message)
 
         await self._app(scope, receive, send_with_rules)
+
+
+def same_origin(headers: Headers) -> bool:
+    """Return whether a browser says that a page of this very service sent a request; programs say nothing, and may."""
+    return _own(headers) and headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+
+
+def _own(headers: Headers) -> bool:
+    """Return whether the Origin header, where there is one, is that of this service."""
+    origin = headers.get("origin")
+    return origin is None or _authority(origin) in {_authority(f"//{headers.get('host', '')}")} - {None}
 
 
 def _name(host: str) -> str | None:

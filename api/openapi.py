@@ -5,10 +5,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api.access import SECURITY_SCHEMES, describe
 from api.schemas import Problem
 
 _PROBLEM_TEXTS = {
-    403: "A page of another site sent this.",
+    401: "No API key came with this, or one that is unknown or revoked.",
+    403: "The key's scope does not cover this, or a page of another site sent it.",
     404: "There is no such collection, picture or tag; `field` says which.",
     409: "The collection was made with another model.",
     413: "The picture has more bytes or pixels than are allowed.",
@@ -21,6 +23,8 @@ _PROBLEM_TEXTS = {
     507: "The disk of the data directory is full.",
 }
 _EXAMPLES = {
+    401: ("key_required", "API key required", "This needs an API key: send it as 'Authorization: Bearer KEY'.", None),
+    403: ("scope_missing", "Not allowed", "this needs a key with the scope write; this one has read", None),
     404: ("not_found", "Not found", "there is no collection nosuch", "collection"),
     422: ("invalid_request", "Invalid request", "limit: Input should be greater than or equal to 1", "limit"),
     503: ("busy", "Busy", "Too many requests are waiting; try again shortly.", None),
@@ -31,7 +35,9 @@ _FILE = {"type": "string", "format": "binary", "description": "The picture: any 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may answer these statuses with a problem document."""
-    return {status: {"description": _PROBLEM_TEXTS[status], "content": _problem_content(status)} for status in statuses}
+    return {
+        str(status): {"description": _PROBLEM_TEXTS[status], "content": _problem_content(status)} for status in statuses
+    }
 
 
 def _problem_content(status: int) -> dict[str, Any]:
@@ -65,14 +71,19 @@ def body(*kinds: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def name_problems(app: FastAPI) -> None:
-    """Add the schema of problem documents, to which `problems` refers, to the app's OpenAPI document."""
+def complete(app: FastAPI) -> None:
+    """Add to the app's OpenAPI document what holds for all routes: keys, and the schema of problem documents."""
     without = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = without()
         schema = Problem.model_json_schema(ref_template=_REFERENCE)
         document["components"]["schemas"] |= {**schema.pop("$defs"), Problem.__name__: schema}
+        if "securitySchemes" not in document["components"]:  # FastAPI keeps the document it was asked for first
+            document["components"]["securitySchemes"] = SECURITY_SCHEMES
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    describe(path, method, operation, problems)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

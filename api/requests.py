@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import from_json
 
 from embeddings.weburls import LONGEST
@@ -125,3 +125,11 @@ class JobRequest(Request):
         description="The name of a library, as GET /v1/libraries lists them.", examples=["holidays"]
     )
     prune: bool = Field(False, description="Also remove the rows of files that are gone.")
+
+
+class SignIn(BaseModel):
+    """A key, to be kept in a cookie."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Annotated[SecretStr, Field(min_length=1, max_length=200)]

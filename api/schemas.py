@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.keys import Scope
 from indexer.jobs import State
 
 
@@ -247,3 +248,12 @@ class LibrariesPage(Page):
     """Libraries by name."""
 
     libraries: list[LibraryOut]
+
+
+class SessionOut(BaseModel):
+    """Who the service takes the caller for."""
+
+    request_id: str
+    key_needed: bool = Field(description="False: the service is open, and takes no keys.")
+    key: str | None = Field(description="The name of the caller's key.")
+    scope: Scope | None = Field(description="What that key allows; each scope covers those before it.")

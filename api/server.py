@@ -3,7 +3,7 @@
 import io
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from types import FrameType
@@ -14,6 +14,7 @@ from PIL import Image
 
 from api.app import create_app
 from api.guard import LOOPBACK
+from api.keys import KeyFile, KeyRing, parse_entry
 from api.logs import log_config
 from embeddings.embedder import Embedder
 from embeddings.errors import LookalikeError, UsageError
@@ -28,19 +29,24 @@ GRACE = 10  # seconds that answers under way may take after a Ctrl-C
 
 
 def serve(
-    settings: Settings, host: str = "127.0.0.1", port: int = 8000, on_started: Callable[[str], None] | None = None
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    on_started: Callable[[str], None] | None = None,
+    allow_anyone: bool = False,
 ) -> None:
     """Open model and store, and serve until Ctrl-C or SIGTERM; then finish what is under way and return.
 
     `on_started` is called with the service's address once it answers. Raises UsageError, ModelError or
     StoreUnavailable before it serves.
     """
-    with (
-        listening(host, port) as listener,
-        open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout) as store,
-        Embedder(settings) as embedder,
-    ):
-        serve_opened(settings, listener, embedder, store, on_started)
+    with listening(host, port) as listener:
+        ring = key_ring(settings, listener, allow_anyone)
+        with (
+            open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout) as store,
+            Embedder(settings) as embedder,
+        ):
+            serve_opened(settings, listener, embedder, store, on_started, ring)
 
 
 def serve_opened(
@@ -49,14 +55,19 @@ def serve_opened(
     embedder: Embedder,
     store: Store,
     on_started: Callable[[str], None] | None = None,
+    ring: KeyRing | None = None,
 ) -> None:
-    """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so."""
+    """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so.
+
+    `ring` has the API keys of `key_ring`, None: asked for here, and strangers are not let in without.
+    """
+    ring = ring or key_ring(settings, listener)
     settings.data.mkdir(parents=True, exist_ok=True)
     _warm_up(embedder)
     with _taking(_address(listener)):
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
     with LocalJobs(store, embedder, Libraries(settings.libraries), settings.data / "jobs", settings.max_bytes) as jobs:
-        app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener))
+        app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener, settings.hosts), ring=ring)
         _run(app, listener, on_started or (lambda address: None))
 
 
@@ -89,9 +100,31 @@ def _taking(address: str) -> Iterator[None]:
         ) from error
 
 
-def _hosts(listener: socket.socket) -> frozenset[str] | None:
+def key_ring(settings: Settings, listener: socket.socket, allow_anyone: bool = False) -> KeyRing:
+    """Return the API keys of the settings and of the data directory.
+
+    Raises UsageError where others can reach the service, it has no keys, and `allow_anyone` does not say that this is
+    meant; KeysUnreadable.
+    """
+    anyone = allow_anyone or _is_loopback(listener)
+    ring = KeyRing(KeyFile(settings.data), list(map(parse_entry, settings.api_keys)), anyone)
+    if not ring.keys() and ring.needed:
+        host = listener.getsockname()[0]
+        raise UsageError(
+            f"whoever can reach {host} could search, add and remove pictures: make an API key first "
+            "(lookalike keys create NAME --scope admin), or say --allow-anyone",
+            field="host",
+        )
+    return ring
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _hosts(listener: socket.socket, named: Collection[str]) -> frozenset[str] | None:
     """Return the host names that the service answers to: only a loopback address is known by so few."""
-    return LOOPBACK if ip_address(listener.getsockname()[0]).is_loopback else None
+    return LOOPBACK | set(named) if named or _is_loopback(listener) else None
 
 
 def _warm_up(embedder: Embedder) -> None:

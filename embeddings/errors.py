@@ -152,3 +152,27 @@ class UnknownHost(UsageError):
     """The service does not answer under this host name."""
 
     code = "unknown_host"
+
+
+class KeyRequired(UsageError):
+    """This needs an API key: send it as 'Authorization: Bearer KEY'."""
+
+    code = "key_required"
+
+
+class KeyUnknown(KeyRequired):
+    """There is no such API key, or it was revoked."""
+
+    code = "key_unknown"
+
+
+class ScopeMissing(UsageError):
+    """This API key may not do that."""
+
+    code = "scope_missing"
+
+
+class KeysUnreadable(LookalikeError):
+    """The list of API keys cannot be read."""
+
+    code = "keys_unreadable"

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embeddings.errors import UsageError
@@ -19,6 +20,14 @@ def _folders(value: Any) -> Any:
     if not all(name.strip() and path.strip() for name, _, path in pairs):
         raise ValueError("it must be name=path,name=path")
     return {name.strip(): path.strip() for name, _, path in pairs}
+
+
+def _listed(value: Any) -> Any:
+    """Take 'one,two'."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+KeyEntry = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}:(read|write|admin):[0-9a-f]{64}$")]
 
 
 class Settings(BaseSettings):
@@ -56,6 +65,18 @@ class Settings(BaseSettings):
         BeforeValidator(_folders),
         Field(description="folders that jobs may read: name=path,..."),
     ] = {}
+    api_keys: Annotated[
+        tuple[KeyEntry, ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="API keys by their hashes: name:scope:sha256,...", repr=False),
+    ] = ()
+    hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="host names the service answers to beside loopback's: name,..."),
+    ] = ()
     queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
 
 
@@ -67,5 +88,11 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']} (it is {e['input']!r})" for e in error.errors()]
-        raise UsageError("wrong setting: " + "; ".join(faults)) from error
+        raise UsageError("wrong setting: " + "; ".join(map(_fault, error.errors()))) from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    """Say what is wrong with a variable, and what it is unless that is nobody's business."""
+    name = str(error["loc"][0])
+    secret = name in Settings.model_fields and not Settings.model_fields[name].repr
+    return f"{PREFIX}{name.upper()}: {error['msg']}" + ("" if secret else f" (it is {error['input']!r})")

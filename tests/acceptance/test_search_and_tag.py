@@ -111,7 +111,7 @@ def test_help_needs_no_heavy_library():
         assert f"'{module}'" not in out
 
 
-@pytest.mark.parametrize("command", ["run", "index", "search", "tag", "serve", "models"])
+@pytest.mark.parametrize("command", ["run", "index", "search", "tag", "serve", "keys", "models"])
 def test_every_command_explains_itself(lookalike, command):
     result = lookalike(command, "--help")
     assert result.status == 0 and f"Usage: lookalike {command}" in result.out

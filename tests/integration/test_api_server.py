@@ -13,8 +13,10 @@ import httpx
 import pytest
 from toy import picture
 
-from api.server import listening
+from api.keys import KeyFile, Scope, new_key
+from api.server import key_ring, listening
 from embeddings.errors import UsageError
+from embeddings.settings import Settings
 
 SERVER = Path(__file__).with_name("toy_server.py")
 LARGE = b"x" * 20_000_000  # more than sockets buffer
@@ -127,3 +129,19 @@ def test_an_address_in_use_is_said_before_anything_else() -> None:
 def test_a_host_that_is_none() -> None:
     with pytest.raises(UsageError, match=r"nosuch\.invalid"), listening("nosuch.invalid", 0):
         pass
+
+
+def test_beyond_this_machine_it_wants_keys_or_to_be_told(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    with listening("0.0.0.0", 0) as public, listening("127.0.0.1", 0) as private:
+        with pytest.raises(UsageError, match=r"0\.0\.0\.0.*lookalike keys create.*--allow-anyone") as caught:
+            key_ring(settings, public)
+        assert caught.value.field == "host"
+        assert not key_ring(settings, private).needed
+        assert not key_ring(settings, public, allow_anyone=True).needed
+        KeyFile(tmp_path).add(new_key("ci", Scope.READ)[1])
+        assert key_ring(settings, public).needed and key_ring(settings, private).needed
+        assert key_ring(settings, public, allow_anyone=True).needed
+        KeyFile(tmp_path).remove("ci")
+        with pytest.raises(UsageError, match="lookalike keys create"):
+            key_ring(settings, public)
