@@ -9,10 +9,11 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.guard import same_origin
+from api.guard import PROBES, same_origin
 from api.keys import Key, KeyRing
 from api.keys import Scope as KeyScope
-from embeddings.errors import KeyRequired, KeyUnknown, LookalikeError, ScopeMissing
+from api.rates import Rates, is_this_machine, network_of
+from embeddings.errors import KeyRequired, KeyUnknown, LookalikeError, RateLimited, ScopeMissing
 
 COOKIE = "lookalike_key"
 
@@ -69,17 +70,36 @@ def identify(ring: KeyRing, address: str, secret: str | None) -> Caller:
 class Access:
     """ASGI middleware that finds out who is calling, before anything is read or done for them."""
 
-    def __init__(self, app: ASGIApp, ring: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, ring: KeyRing, rates: Rates, refuse: Callable[[LookalikeError], ASGIApp]) -> None:
         self._app = app
         self._ring = ring
+        self._rates = rates
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the caller in the request's state."""
-        if scope["type"] == "http":
-            client = scope.get("client")
-            caller = identify(self._ring, client[0] if client else "-", secret_of(Headers(scope=scope)))
-            scope.setdefault("state", {})["caller"] = caller
-        await self._app(scope, receive, send)
+        """Note the caller in the request's state, or refuse one who asks too often."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client = scope.get("client")
+        caller = identify(self._ring, client[0] if client else "-", secret_of(Headers(scope=scope)))
+        scope.setdefault("state", {})["caller"] = caller
+        wait = 0.0 if scope["path"] in PROBES else self._wait(caller)
+        app = self._refuse(_too_many(caller, wait)) if wait else self._app
+        await app(scope, receive, send)
+
+    def _wait(self, caller: Caller) -> float:
+        """Return the seconds that a caller must wait; programs of this machine need not where nobody needs a key."""
+        if caller.key:
+            return self._rates.wait(f"key {caller.key.name}")
+        if not caller.fault and is_this_machine(caller.address):
+            return 0.0
+        return self._rates.wait(network_of(caller.address))
+
+
+def _too_many(caller: Caller, wait: float) -> RateLimited:
+    whose = f"the key {caller.key.name}" if caller.key else "this address"
+    return RateLimited(f"too many requests from {whose}; try again in {wait:.1f} seconds", retry_after=wait)
 
 
 def secret_of(headers: Headers) -> str | None:
@@ -106,7 +126,7 @@ def describe(path: str, method: str, operation: dict[str, Any], problems: Callab
         return
     operation["security"] = [{"key": []}, {"session": []}]
     operation["description"] = f"{operation.get('description', '')}\n\nNeeds a key with the scope `{scope}`.".strip()
-    for status, response in problems(401, 403).items():
+    for status, response in problems(401, 403, 429).items():
         operation["responses"].setdefault(status, response)
 
 

@@ -16,6 +16,7 @@ from api.draining import Draining
 from api.guard import BrowserRules, Guard
 from api.keys import KeyFile, KeyRing
 from api.openapi import complete
+from api.rates import Rates
 from api.routes import collections, health, images, search, session, tags
 from api.routes import jobs as jobs_routes
 from api.service import Embedder, Service
@@ -60,7 +61,7 @@ def create_app(
     app.state.ring = ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
     app.state.stopping = asyncio.Event()
     errors.install(app)
-    app.add_middleware(Access, ring=ring)
+    app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), refuse=errors.problem_of)
     app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of)
     app.add_middleware(Tracing, observe=service.metrics.request, on_failure=errors.internal_problem)
     app.add_middleware(BrowserRules)

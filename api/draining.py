@@ -4,6 +4,7 @@ Whoever is still sending when the connection closes loses the answer with it: 't
 """
 
 import asyncio
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +27,8 @@ class Draining:
         body = _Body(Headers(scope=scope), receive)
 
         async def send_after_body(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            # who was too slow for the body will not be quicker with the rest
+            if message["type"] == "http.response.start" and message["status"] != HTTPStatus.REQUEST_TIMEOUT:
                 await body.drain()
             await send(message)
 

@@ -1,6 +1,7 @@
 """Errors as problem documents (RFC 9457): one table says which error has which status, title and public text."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -52,6 +53,9 @@ KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.KeyRequired: Kind(401, "API key required", headers=_BEARER),
     errors.KeyUnknown: Kind(401, "Unknown API key", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}),
     errors.ScopeMissing: Kind(403, "Not allowed", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
+    errors.RateLimited: Kind(429, "Too many requests"),
+    errors.HeadTooLarge: Kind(431, "Address or headers too large"),
+    errors.MalformedRequest: Kind(400, "Malformed request"),
     errors.KeysUnreadable: Kind(503, "Keys unreadable", "Nobody is let in at the moment; the log has the reason."),
     errors.NotFound: Kind(404, "Not found"),
     errors.ModelMismatch: Kind(409, "Another model's collection"),
@@ -112,7 +116,10 @@ def problem_of(error: errors.LookalikeError) -> JSONResponse:
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s: %s", error.code, error.message, exc_info=None if isinstance(error, errors.Busy) else error)
     faults = [Fault(error.field, error.message)] if error.field else []
-    return problem(kind, error.code, public_text(error), faults)
+    answer = problem(kind, error.code, public_text(error), faults)
+    if isinstance(error, errors.RateLimited):
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return answer
 
 
 def internal_problem() -> JSONResponse:

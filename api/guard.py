@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from embeddings.errors import CrossSite, LookalikeError, UnknownHost
+from embeddings.errors import CrossSite, HeadTooLarge, LookalikeError, UnknownHost
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PROBES = frozenset({"/health", "/ready"})  # asked for by address, by what keeps the service running
+MOST_HEAD = 32_768  # bytes of an address and its headers together
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _RULES = [
@@ -43,12 +44,14 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        error = self._fault(scope["method"], scope["path"], Headers(scope=scope))
+        error = self._fault(scope["method"], scope["path"], Headers(scope=scope), _head_size(scope))
         app = self._refuse(error) if error else self._app
         await app(scope, receive, send)
 
-    def _fault(self, method: str, path: str, headers: Headers) -> LookalikeError | None:
+    def _fault(self, method: str, path: str, headers: Headers, size: int) -> LookalikeError | None:
         host = headers.get("host", "")
+        if size > MOST_HEAD:
+            return HeadTooLarge(f"address and headers have {size:,} bytes, {MOST_HEAD:,} are allowed")
         if self._hosts is not None and _name(host) not in self._hosts and path not in PROBES:
             return UnknownHost(f"this service answers only to {', '.join(sorted(self._hosts))}, not to {host[:100]!r}")
         if method in _SAFE_METHODS:
@@ -77,6 +80,11 @@ class BrowserRules:
 def same_origin(headers: Headers) -> bool:
     """Return whether a browser says that a page of this very service sent a request; programs say nothing, and may."""
     return _own(headers) and headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+
+
+def _head_size(scope: Scope) -> int:
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    return len(scope["path"]) + len(scope["query_string"]) + headers
 
 
 def _own(headers: Headers) -> bool:

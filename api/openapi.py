@@ -19,6 +19,7 @@ _PROBLEM_TEXTS = {
         "A field is wrong, named by `field`, or the picture is damaged. A URL that is not fetched is `url_blocked`, "
         "whatever the reason; one whose server does not give the picture is `url_unreachable`."
     ),
+    429: "Too many requests from this key or address; Retry-After has the seconds to wait.",
     503: "Too many requests wait, or the store does not answer; see Retry-After.",
     507: "The disk of the data directory is full.",
 }
@@ -27,6 +28,7 @@ _EXAMPLES = {
     403: ("scope_missing", "Not allowed", "this needs a key with the scope write; this one has read", None),
     404: ("not_found", "Not found", "there is no collection nosuch", "collection"),
     422: ("invalid_request", "Invalid request", "limit: Input should be greater than or equal to 1", "limit"),
+    429: ("rate_limited", "Too many requests", "too many requests from this address; try again in 0.4 seconds", None),
     503: ("busy", "Busy", "Too many requests are waiting; try again shortly.", None),
 }
 _REFERENCE = "#/components/schemas/{model}"

@@ -1,9 +1,10 @@
 """Runs the service until it is told to stop."""
 
 import io
+import resource
 import signal
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from types import FrameType
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from api.app import create_app
+from api.connections import MOST_OPEN, Connection
 from api.guard import LOOPBACK
 from api.keys import KeyFile, KeyRing, parse_entry
 from api.logs import log_config
@@ -25,6 +27,7 @@ from indexer.jobs import Libraries
 from indexer.local_jobs import LocalJobs
 
 BACKLOG = 2048
+OPEN_FILES = 2 * MOST_OPEN
 GRACE = 10  # seconds that answers under way may take after a Ctrl-C
 
 
@@ -68,7 +71,7 @@ def serve_opened(
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
     with LocalJobs(store, embedder, Libraries(settings.libraries), settings.data / "jobs", settings.max_bytes) as jobs:
         app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener, settings.hosts), ring=ring)
-        _run(app, listener, on_started or (lambda address: None))
+        _run(app, listener, settings.trusted_proxies, on_started or (lambda address: None))
 
 
 @contextmanager
@@ -159,10 +162,17 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _run(app: FastAPI, listener: socket.socket, on_started: Callable[[str], None]) -> None:
+def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_started: Callable[[str], None]) -> None:
     config = uvicorn.Config(
-        app, log_config=log_config(), access_log=False, server_header=False, timeout_graceful_shutdown=GRACE
+        app,
+        http=Connection,
+        log_config=log_config(),
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        forwarded_allow_ips=list(proxies),
     )
+    _allow_many_connections()
     address = _address(listener)
     server = _Server(config, lambda: on_started(address), app.state.stopping.set)
     before = signal.signal(signal.SIGTERM, _stop)
@@ -172,6 +182,14 @@ def _run(app: FastAPI, listener: socket.socket, on_started: Callable[[str], None
         pass  # uvicorn has stopped cleanly by now and raises the signal again for its caller
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _allow_many_connections() -> None:
+    """Raise what most systems allow a process (1,024 open files), as far as it may be raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

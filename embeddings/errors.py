@@ -172,6 +172,29 @@ class ScopeMissing(UsageError):
     code = "scope_missing"
 
 
+class RateLimited(UsageError):
+    """Too many requests came from this key or address."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None, retry_after: float = 1.0) -> None:
+        """Take the seconds to wait before another request is taken."""
+        super().__init__(message, field=field)
+        self.retry_after = retry_after
+
+
+class HeadTooLarge(UsageError):
+    """The request's address and headers are larger than is allowed."""
+
+    code = "head_too_large"
+
+
+class MalformedRequest(UsageError):
+    """This is not a valid HTTP request."""
+
+    code = "malformed_request"
+
+
 class KeysUnreadable(LookalikeError):
     """The list of API keys cannot be read."""
 

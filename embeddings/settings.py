@@ -1,9 +1,10 @@
 """Every environment variable, read once at start-up."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -25,6 +26,12 @@ def _folders(value: Any) -> Any:
 def _listed(value: Any) -> Any:
     """Take 'one,two'."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _network(value: str) -> str:
+    """Take an address, or a network like 10.0.0.0/8."""
+    ip_network(value)  # raises ValueError, which says what is wrong
+    return value
 
 
 KeyEntry = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}:(read|write|admin):[0-9a-f]{64}$")]
@@ -77,6 +84,15 @@ class Settings(BaseSettings):
         BeforeValidator(_listed),
         Field(description="host names the service answers to beside loopback's: name,..."),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="proxies whose X-Forwarded-For and -Proto are believed: address or network,..."),
+    ] = ("127.0.0.1", "::1")
+    rate_limit: Annotated[
+        int, Field(ge=0, le=1_000_000, description="requests a minute of one key, or one address without; 0: any")
+    ] = 3000
     queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
 
 

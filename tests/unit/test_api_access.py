@@ -191,3 +191,29 @@ def test_revoking_the_key_ends_the_session(guarded: Guarded) -> None:
 def test_a_public_service_without_keys_lets_nobody_in(tmp_path: Path) -> None:
     with api_client(tmp_path, ring=KeyRing(KeyFile(tmp_path))) as client:
         assert client.get("/v1/collections").status_code == 401
+
+
+# ---- rates -----------------------------------------------------------------------------------------------------
+
+
+def statuses(guarded: Guarded, who: str | None, number: int) -> list[int]:
+    return [guarded.call(who, "GET", "/v1/session").status_code for _ in range(number)]
+
+
+def test_each_key_and_each_address_has_its_own_limit(tmp_path: Path) -> None:
+    with api_client(tmp_path, rate_limit=6) as client:  # one at once, the next in ten seconds
+        guarded = Guarded(client, tmp_path)
+        assert statuses(guarded, "read", 2) == [200, 429]
+        assert statuses(guarded, "write", 2) == [200, 429]
+        assert statuses(guarded, None, 2) == [200, 429]
+        assert guarded.call("lk_wrong", "GET", "/v1/collections").status_code == 429, "who guesses counts by address"
+        answer = guarded.call("read", "GET", "/nosuch")
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+        assert 1 <= int(answer.headers["retry-after"]) <= 10
+        assert "the key the-read" in answer.json()["detail"]
+        assert guarded.call(None, "GET", "/health").status_code == 200, "what watches the service is not kept out"
+
+
+def test_programs_of_this_machine_are_not_limited_where_nobody_needs_a_key(tmp_path: Path) -> None:
+    with api_client(tmp_path, rate_limit=6) as client:
+        assert [client.get("/v1/collections").status_code for _ in range(5)] == [200] * 5
