@@ -5,15 +5,20 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from api import errors
 from api.access import Access, authorised
+from api.audit import Audit
 from api.draining import Draining
 from api.guard import BrowserRules, Guard
+from api.heads import Heads
 from api.keys import KeyFile, KeyRing
 from api.openapi import complete
 from api.rates import Rates
@@ -27,6 +32,13 @@ from embeddings.web import WebFetcher
 from indexer.jobs import Jobs
 
 STATIC = Path(__file__).parent / "static"
+GZIP_FROM = 1024  # bytes
+GZIP_LEVEL = 5
+_FOR_OTHER_SITES: dict[str, Any] = {
+    "allow_methods": ("GET", "HEAD", "POST", "DELETE"),
+    "allow_headers": ("Authorization", "Idempotency-Key", "If-None-Match", "X-Request-ID"),
+    "expose_headers": ("ETag", "Location", "Retry-After", "X-Request-ID"),
+}
 _ABOUT = "Finds images that look alike and says what is in them."
 
 
@@ -61,14 +73,21 @@ def create_app(
     app.state.ring = ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
     app.state.stopping = asyncio.Event()
     errors.install(app)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL)
+    app.add_middleware(Heads)
     app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), refuse=errors.problem_of)
-    app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of)
+    app.add_middleware(Audit)
+    app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of, origins=settings.cors_origins)
     app.add_middleware(Tracing, observe=service.metrics.request, on_failure=errors.internal_problem)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_FOR_OTHER_SITES)
     app.add_middleware(BrowserRules)
     app.add_middleware(Draining)  # the one added last is the outermost
     for router in (search.router, tags.router, images.router, collections.router, jobs_routes.router, health.router):
         app.include_router(router)
     app.include_router(session.router)
+    if not settings.metrics_port:
+        app.include_router(health.figures)
     app.include_router(jobs_routes.streams)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False))

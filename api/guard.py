@@ -17,11 +17,14 @@ _RULES = [
     (b"x-content-type-options", b"nosniff"),
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        b"frame-ancestors 'none'",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-site"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"x-frame-options", b"DENY"),
 ]
 
 
@@ -30,13 +33,19 @@ class Guard:
 
     `hosts` are the names the service answers to, None: any. A service on a loopback address must name them: a page
     whose own host name was made to resolve to 127.0.0.1 (DNS rebinding) is otherwise of the same origin.
+    `origins` are other sites whose pages may use it.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: Collection[str] | None, refuse: Callable[[LookalikeError], ASGIApp]
+        self,
+        app: ASGIApp,
+        hosts: Collection[str] | None,
+        refuse: Callable[[LookalikeError], ASGIApp],
+        origins: Collection[str] = (),
     ) -> None:
         self._app = app
         self._hosts = hosts
+        self._origins = origins
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +63,7 @@ class Guard:
             return HeadTooLarge(f"address and headers have {size:,} bytes, {MOST_HEAD:,} are allowed")
         if self._hosts is not None and _name(host) not in self._hosts and path not in PROBES:
             return UnknownHost(f"this service answers only to {', '.join(sorted(self._hosts))}, not to {host[:100]!r}")
-        if method in _SAFE_METHODS:
+        if method in _SAFE_METHODS or headers.get("origin") in self._origins:
             return None
         foreign = not _own(headers) or headers.get("sec-fetch-site") == "cross-site"
         return CrossSite() if foreign else None

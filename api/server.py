@@ -71,7 +71,8 @@ def serve_opened(
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
     with LocalJobs(store, embedder, Libraries(settings.libraries), settings.data / "jobs", settings.max_bytes) as jobs:
         app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener, settings.hosts), ring=ring)
-        _run(app, listener, settings.trusted_proxies, on_started or (lambda address: None))
+        with app.state.service.metrics.shown_at(settings.metrics_host, settings.metrics_port):
+            _run(app, listener, settings.trusted_proxies, on_started or (lambda address: None))
 
 
 @contextmanager

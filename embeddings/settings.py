@@ -93,6 +93,16 @@ class Settings(BaseSettings):
     rate_limit: Annotated[
         int, Field(ge=0, le=1_000_000, description="requests a minute of one key, or one address without; 0: any")
     ] = 3000
+    cors_origins: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.\[\]:-]+$")], ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="sites whose pages may use the service: https://shop.example.org,..."),
+    ] = ()
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65535, description="where figures are shown to Prometheus; 0: at /metrics of the service")
+    ] = 0
+    metrics_host: Annotated[str, Field(description="address of that port")] = "127.0.0.1"
     queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
 
 

@@ -31,6 +31,7 @@ async def sign_in(request: Request, response: Response) -> SessionOut:
     caller = identify(ring, request.state.caller.address, secret)
     if caller.fault:
         raise caller.fault
+    request.state.caller = caller  # whom the audit log names
     if caller.key:
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=secure)

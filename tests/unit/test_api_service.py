@@ -179,7 +179,7 @@ def test_security_headers_are_on_every_answer(client: ApiClient) -> None:
     for path in ("/health", "/nosuch", "/openapi.json"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
-        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe-inline" not in headers["content-security-policy"]
 
 
