@@ -19,10 +19,11 @@ from api.audit import Audit
 from api.draining import Draining
 from api.guard import BrowserRules, Guard
 from api.heads import Heads
+from api.idempotency import Idempotency
 from api.keys import KeyFile, KeyRing
 from api.openapi import complete
 from api.rates import Rates
-from api.routes import collections, health, images, search, session, tags
+from api.routes import collections, health, images, search, search_batch, session, tags
 from api.routes import jobs as jobs_routes
 from api.service import Embedder, Service
 from api.tracing import Tracing
@@ -73,6 +74,7 @@ def create_app(
     app.state.ring = ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
     app.state.stopping = asyncio.Event()
     errors.install(app)
+    app.add_middleware(Idempotency, data=settings.data, refuse=errors.problem_of)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL)
     app.add_middleware(Heads)
     app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), refuse=errors.problem_of)
@@ -85,6 +87,7 @@ def create_app(
     app.add_middleware(Draining)  # the one added last is the outermost
     for router in (search.router, tags.router, images.router, collections.router, jobs_routes.router, health.router):
         app.include_router(router)
+    app.include_router(search_batch.router)
     app.include_router(session.router)
     if not settings.metrics_port:
         app.include_router(health.figures)

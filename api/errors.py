@@ -56,6 +56,8 @@ KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.RateLimited: Kind(429, "Too many requests"),
     errors.HeadTooLarge: Kind(431, "Address or headers too large"),
     errors.MalformedRequest: Kind(400, "Malformed request"),
+    errors.IdempotencyKeyBusy: Kind(409, "Still being answered", headers=_SOON),
+    errors.IdempotencyKeyReused: Kind(422, "Idempotency-Key used before"),
     errors.KeysUnreadable: Kind(503, "Keys unreadable", "Nobody is let in at the moment; the log has the reason."),
     errors.NotFound: Kind(404, "Not found"),
     errors.ModelMismatch: Kind(409, "Another model's collection"),
@@ -142,9 +144,14 @@ async def _on_own_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in error.errors()]
+    faults = faults_of(error.errors())
     detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
     return problem(KINDS[errors.UsageError], errors.UsageError.code, detail, faults)
+
+
+def faults_of(found: Sequence[Any]) -> list[Fault]:
+    """Return what pydantic found wrong, in words for whoever sent it."""
+    return [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in found]
 
 
 def _field(location: Sequence[Any]) -> str:

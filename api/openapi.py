@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api import idempotency
 from api.access import SECURITY_SCHEMES, describe
 from api.schemas import Problem
 
@@ -12,7 +13,7 @@ _PROBLEM_TEXTS = {
     401: "No API key came with this, or one that is unknown or revoked.",
     403: "The key's scope does not cover this, or a page of another site sent it.",
     404: "There is no such collection, picture or tag; `field` says which.",
-    409: "The collection was made with another model.",
+    409: "The collection was made with another model, or a request with this Idempotency-Key is being answered.",
     413: "The picture has more bytes or pixels than are allowed.",
     415: "Not an image format that is read here, or not a body of a known kind.",
     422: (
@@ -64,13 +65,33 @@ def multipart(model: type[BaseModel], *, several: bool = False) -> dict[str, Any
 
 def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """Return the media type of a JSON body."""
-    return {"application/json": {"schema": model.model_json_schema(), "example": example}}
+    return {"application/json": {"schema": model.model_json_schema(ref_template=_REFERENCE), "example": example}}
 
 
-def body(*kinds: dict[str, Any]) -> dict[str, Any]:
-    """Return the `openapi_extra` of a route whose body is one of these."""
+def picture_body() -> dict[str, Any]:
+    """Return the media types of a body that is a picture and nothing else."""
+    schema = {"type": "string", "format": "binary"}
+    return {kind: {"schema": schema} for kind in ("application/octet-stream", "image/*")}
+
+
+def body(*kinds: dict[str, Any], fields: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route whose body is one of these.
+
+    `fields` may also come as query parameters, each in one of the two places: beside a picture there is no other.
+    """
     content = {name: media for kind in kinds for name, media in kind.items()}
-    return {"requestBody": {"required": True, "content": content}}
+    extra: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    if fields:
+        names = ", ".join(f"`{name}`" for name in fields.model_fields)
+        extra["requestBody"]["description"] = f"Beside a picture as the whole body, {names} go into the query."
+    return extra
+
+
+def _hoist(document: dict[str, Any]) -> None:
+    """Move what the schemas of bodies define for themselves to where their references look for it."""
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for media in (m for o in operations for m in o.get("requestBody", {}).get("content", {}).values()):
+        document["components"]["schemas"] |= media["schema"].pop("$defs", {})
 
 
 def complete(app: FastAPI) -> None:
@@ -83,6 +104,11 @@ def complete(app: FastAPI) -> None:
         document["components"]["schemas"] |= {**schema.pop("$defs"), Problem.__name__: schema}
         if "securitySchemes" not in document["components"]:  # FastAPI keeps the document it was asked for first
             document["components"]["securitySchemes"] = SECURITY_SCHEMES
+            _hoist(document)
+            for path in idempotency.PATHS & document["paths"].keys():
+                operation = document["paths"][path]["post"]
+                operation.setdefault("parameters", []).append(idempotency.PARAMETER)
+                operation["responses"].update(problems(409))
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     describe(path, method, operation, problems)

@@ -87,6 +87,25 @@ class SearchQuery(Request):
     box: BoxNumbers | None = None
 
 
+MOST_QUERIES = 32
+
+
+class SearchItems(BaseModel):
+    """Several searches, which are checked one by one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queries: Annotated[list[Any], Field(min_length=1, max_length=MOST_QUERIES)]
+
+
+class SearchBatch(BaseModel):
+    """Several searches, as they are described."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queries: Annotated[list[SearchQuery], Field(min_length=1, max_length=MOST_QUERIES)]
+
+
 class TagsQuery(BaseModel):
     """What to say about each picture."""
 
@@ -94,6 +113,15 @@ class TagsQuery(BaseModel):
 
     limit: int = Field(5, ge=1, le=100, description="Labels of a picture at most.")
     min_confidence: float = Field(0.0, ge=0, le=1, description="Leave out labels with a lower probability.")
+
+
+MOST_PICTURES = 32
+
+
+class TagsBatch(TagsQuery):
+    """The same, of pictures by their URLs."""
+
+    urls: Annotated[list[PictureUrl], BeforeValidator(_listed), Field(max_length=MOST_PICTURES)] = []
 
 
 def _meta(value: Any) -> Any:

@@ -63,6 +63,37 @@ class SearchAnswer(BaseModel):
     results: list[Result]
 
 
+class QueryFound(BaseModel):
+    """What one query of several found."""
+
+    took_ms: SearchTimes
+    labels: list[Label]
+    results: list[Result]
+
+
+class QueryFailure(BaseModel):
+    """Why one query of several failed."""
+
+    code: str
+    message: str
+    field: str | None
+
+
+class QueryFailed(BaseModel):
+    """A query without an answer."""
+
+    error: QueryFailure
+
+
+class SearchBatchAnswer(BaseModel):
+    """An answer for each query, in the order of the queries."""
+
+    request_id: str
+    model: str
+    took_ms: float = Field(description="Milliseconds for all of them; they overlap.")
+    answers: list[QueryFound | QueryFailed]
+
+
 class ItemError(BaseModel):
     """Why one picture of several failed."""
 
@@ -162,6 +193,7 @@ class CollectionOut(BaseModel):
 class CollectionsPage(Page):
     """Collections by name."""
 
+    default: str = Field(description="The collection that is used where none is named; it may not exist yet.")
     collections: list[CollectionOut]
 
 

@@ -131,7 +131,7 @@ class Busy(LookalikeError):
 
 
 class UnsupportedMediaType(UsageError):
-    """The request's body is neither multipart/form-data nor application/json."""
+    """The request's body is of a kind that is not taken here."""
 
     code = "unsupported_media_type"
 
@@ -193,6 +193,18 @@ class MalformedRequest(UsageError):
     """This is not a valid HTTP request."""
 
     code = "malformed_request"
+
+
+class IdempotencyKeyBusy(UsageError):
+    """A request with this Idempotency-Key is being answered; send it again shortly."""
+
+    code = "idempotency_key_busy"
+
+
+class IdempotencyKeyReused(UsageError):
+    """This Idempotency-Key came with another request before; use a new one for a new request."""
+
+    code = "idempotency_key_reused"
 
 
 class KeysUnreadable(LookalikeError):

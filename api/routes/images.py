@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.documents import image, image_address
 from api.forms import Body, Limits, Upload, read_body
-from api.openapi import body, json_body, multipart, problems
+from api.openapi import body, json_body, multipart, picture_body, problems
 from api.requests import NewImage
 from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
 from api.schemas import ImageOut, ImagesPage
@@ -35,7 +35,7 @@ ImageId = Annotated[str, Path(max_length=512, description="The id of an indexed 
     "/images",
     status_code=201,
     responses=problems(403, 409, 413, 415, 422, 503, 507),
-    openapi_extra=body(multipart(NewImage), json_body(NewImage, _EXAMPLE)),
+    openapi_extra=body(multipart(NewImage), json_body(NewImage, _EXAMPLE), picture_body(), fields=NewImage),
 )
 async def add(request: Request, response: Response, service: ServiceDep) -> ImageOut:
     """Add a picture, sent as `file` or fetched from `url`; one with the same id that was added before is replaced.

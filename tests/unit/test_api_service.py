@@ -370,13 +370,14 @@ def test_openapi_describes_every_route(client: ApiClient) -> None:
         ("get", "/v1/collections"),
         ("get", "/v1/session"),
         ("post", "/v1/session"),
+        ("post", "/v1/search/batch"),
         ("delete", "/v1/session"),
         ("get", "/health"),
         ("get", "/ready"),
         ("get", "/metrics"),
     }
     bodies = document["paths"]["/v1/search"]["post"]["requestBody"]["content"]
-    assert set(bodies) == {"multipart/form-data", "application/json"}
+    assert set(bodies) == {"multipart/form-data", "application/json", "application/octet-stream", "image/*"}
     assert {"file", "box", "tags", "min_score"} <= set(bodies["multipart/form-data"]["schema"]["properties"])
     text = json.dumps(document)
     assert "HTTPValidationError" not in text
