@@ -1,17 +1,14 @@
 """The service behind a real socket: starting, large and broken requests, leaving clients, stopping."""
 
-import re
 import select
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from running import Server
 from toy import picture
 
 from api.keys import KeyFile, Scope, new_key
@@ -19,37 +16,7 @@ from api.server import key_ring, listening
 from embeddings.errors import UsageError
 from embeddings.settings import Settings
 
-SERVER = Path(__file__).with_name("toy_server.py")
 LARGE = b"x" * 20_000_000  # more than sockets buffer
-
-
-class Server:
-    """A running toy_server.py."""
-
-    def __init__(self, data: Path, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(SERVER), str(data), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout and self.process.stderr
-        self.address = self.process.stdout.readline().strip()
-        assert self.address, self.process.stderr.read()
-
-    def logged(self, pattern: str) -> str:
-        """Read the log up to the line in which `pattern` occurs."""
-        assert self.process.stderr
-        return next(line for line in self.process.stderr if re.search(pattern, line))
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection((urlsplit(self.address).hostname, urlsplit(self.address).port), timeout=30)
-
-    def stop(self, number: int) -> tuple[int, str, str]:
-        """Send a signal; return the exit code and what was printed since."""
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
 
 
 @pytest.fixture(scope="module")
