@@ -2,22 +2,52 @@
 
 import asyncio
 import logging
+from collections import Counter
+from collections.abc import Iterable
+from http import HTTPStatus
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api.errors import KINDS, problem, problem_of
+from api.errors import KINDS, problem
 from embeddings.errors import Busy, MalformedRequest
 
 log = logging.getLogger(__name__)
 
 MOST = 1024  # connections that are served; those beyond are told that the service is busy
+MOST_OF_ONE = 128  # the same for those from one address, unless it is a proxy's
 MOST_OPEN = 8192  # connections beyond these are closed without a word
 HEAD_SECONDS = 15.0  # from the opening of a connection, or the last answer, to the end of a request's head
 TICK = 5.0
 PACE = 10_000  # bytes a second that a client must take of an answer
 PATIENCE = 4  # ticks that it may be slower than that
+
+
+class Peers:
+    """How many connections each address has; `proxies` are addresses and networks that speak for many."""
+
+    def __init__(self, proxies: Iterable[str] = ()) -> None:
+        self._proxies = [ip_network(proxy) for proxy in proxies]
+        self._served: Counter[str] = Counter()
+        self._all = 0
+
+    def come(self, address: str) -> bool:
+        """Return whether a connection is served: those that are not take nobody's place."""
+        few = self._served[address] < MOST_OF_ONE or any(ip_address(address) in proxy for proxy in self._proxies)
+        if not few or self._all == MOST:
+            return False
+        self._served[address] += 1
+        self._all += 1
+        return True
+
+    def go(self, address: str) -> None:
+        """Forget a connection that was served."""
+        self._all -= 1
+        self._served[address] -= 1
+        if not self._served[address]:
+            del self._served[address]
 
 
 class Connection(H11Protocol):
@@ -26,8 +56,11 @@ class Connection(H11Protocol):
     The time for a request's body is measured where it is read (api.forms), since only there it is known who waits.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, peers: Peers, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._peers = peers
+        self._peer = ""
+        self._one_too_many = False
         self._timer: asyncio.TimerHandle | None = None
         self._cycle_seen: object = None
         self._idle_since = self.loop.time()
@@ -40,15 +73,24 @@ class Connection(H11Protocol):
         if len(self.connections) > MOST_OPEN:
             transport.abort()
             return
-        if len(self.connections) > MOST:
-            self.app = _busy
+        self._peer = self.client[0] if self.client else ""
+        self._one_too_many = not self._peers.come(self._peer)
         self._timer = self.loop.call_later(TICK, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching."""
         if self._timer:
             self._timer.cancel()
+            if not self._one_too_many:
+                self._peers.go(self._peer)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, or, on a connection too many, say so at the least cost: there may be thousands."""
+        if not self._one_too_many:
+            super().data_received(data)
+        elif not self.transport.is_closing():
+            self._answer(problem(KINDS[Busy], Busy.code, str(Busy.__doc__)))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP with a problem document."""
@@ -85,15 +127,8 @@ class Connection(H11Protocol):
             if self.cycle.response_started:
                 self.transport.abort()
                 return
-        head = [b"HTTP/1.1 %d %s" % (response.status_code, b"Bad Request")]
+        phrase = HTTPStatus(response.status_code).phrase.encode()
+        head = [b"HTTP/1.1 %d %s" % (response.status_code, phrase)]
         head += [b"%s: %s" % header for header in response.raw_headers]
         self.transport.write(b"\r\n".join([*head, b"Connection: close", b"", bytes(response.body)]))
         self.transport.close()
-
-
-async def _busy(scope: Any, receive: Any, send: Any) -> None:
-    """Answer for the app while there are too many connections."""
-    if scope["type"] == "http":
-        response = problem_of(Busy())
-        response.headers["Connection"] = "close"
-        await response(scope, receive, send)

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 from types import FrameType
 
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from api.app import create_app
-from api.connections import MOST_OPEN, Connection
+from api.connections import MOST_OPEN, Connection, Peers
 from api.guard import LOOPBACK
 from api.keys import KeyFile, KeyRing, parse_entry
 from api.logs import log_config
@@ -27,6 +28,7 @@ from indexer.jobs import Libraries
 from indexer.local_jobs import LocalJobs
 
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 16  # connections; asyncio takes as many as the backlog before it looks at anything else
 OPEN_FILES = 2 * MOST_OPEN
 GRACE = 10  # seconds that answers under way may take after a Ctrl-C
 
@@ -154,6 +156,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)
         if self.started:
             self._on_started()
 
@@ -166,7 +170,8 @@ class _Server(uvicorn.Server):
 def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_started: Callable[[str], None]) -> None:
     config = uvicorn.Config(
         app,
-        http=Connection,
+        backlog=ACCEPTED_AT_ONCE,
+        http=partial(Connection, peers=Peers(proxies)),  # type: ignore[arg-type]
         log_config=log_config(),
         access_log=False,
         server_header=False,

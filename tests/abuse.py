@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-HEAD = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+START = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\n"
+HEAD = f"{START}Content-Type: multipart/form-data; boundary=b\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
 BLOCK = b"x" * (1 << 20)
 PATIENCE = 120.0
@@ -28,7 +29,9 @@ class Heard:
 class Abuser:
     """Sends what no honest client would to one service."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, source: str | None = None) -> None:
+        """Take the service's address, and the one to come from."""
+        self._source = (source, 0) if source else None
         self._place = (urlsplit(address).hostname, urlsplit(address).port)
 
     async def upload(self, size: int) -> Heard:
@@ -65,16 +68,13 @@ class Abuser:
 
     async def query(self, body: bytes) -> Heard:
         """Search once, as an honest client would, on a connection of its own."""
-        head = (
-            "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
+        head = f"{START}Content-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         return await self._send(head.encode() + body)
 
     async def _send(self, head: bytes, size: int = 0, tail: bytes = b"", chunked: bool = False) -> Heard:
         try:
             async with asyncio.timeout(PATIENCE):
-                reader, writer = await asyncio.open_connection(*self._place)
+                reader, writer = await asyncio.open_connection(*self._place, local_addr=self._source)
                 answer = asyncio.create_task(_heard(reader))
                 with contextlib.suppress(ConnectionError):  # it has answered, or has closed
                     await _write(writer, head, size, tail, chunked)
@@ -86,7 +86,7 @@ class Abuser:
 
     async def _trickle(self, head: bytes, drop: bytes, seconds: float) -> Heard:
         try:
-            reader, writer = await asyncio.open_connection(*self._place)
+            reader, writer = await asyncio.open_connection(*self._place, local_addr=self._source)
             answer = asyncio.create_task(_heard(reader))
             writer.write(head)
             while not answer.done():
@@ -140,4 +140,4 @@ def temporary_files(pid: int) -> list[str]:
             links.append(str(descriptor.readlink()))
         except FileNotFoundError:
             continue  # closed meanwhile
-    return [link for link in links if link.startswith("/tmp/") and ("(deleted)" in link or "/tmp/tmp" in link)]
+    return [link for link in links if link.startswith("/tmp/") and link.endswith("(deleted)")]
