@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "Answer searches over HTTP, with a page for people.",
     "jobs": "Start, watch, cancel and retry the jobs that workers do.",
     "worker": "Do the jobs that others start; on as many machines as wanted.",
+    "keys": "Say who may use the service: make API keys, list them, revoke them.",
     "models": "List the models that can be used.",
     "bench": "Measure decoding, network and search on this machine.",
 }

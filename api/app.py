@@ -5,16 +5,25 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from api import errors
+from api.access import Access, authorised
+from api.audit import Audit
 from api.draining import Draining
 from api.guard import BrowserRules, Guard
-from api.openapi import name_problems
-from api.routes import collections, health, images, search, tags
+from api.heads import Heads
+from api.idempotency import Idempotency
+from api.keys import KeyFile, KeyRing
+from api.openapi import complete
+from api.rates import Rates
+from api.routes import collections, health, images, search, search_batch, session, tags
 from api.routes import jobs as jobs_routes
 from api.service import Embedder, Service
 from api.tracing import Tracing
@@ -24,6 +33,13 @@ from embeddings.web import WebFetcher
 from indexer.jobs import Jobs
 
 STATIC = Path(__file__).parent / "static"
+GZIP_FROM = 1024  # bytes
+GZIP_LEVEL = 5
+_FOR_OTHER_SITES: dict[str, Any] = {
+    "allow_methods": ("GET", "HEAD", "POST", "DELETE"),
+    "allow_headers": ("Authorization", "Idempotency-Key", "If-None-Match", "X-Request-ID"),
+    "expose_headers": ("ETag", "Location", "Retry-After", "X-Request-ID"),
+}
 _ABOUT = "Finds images that look alike and says what is in them."
 
 
@@ -34,10 +50,12 @@ def create_app(
     jobs: Jobs,
     hosts: Collection[str] | None = None,
     fetcher: WebFetcher | None = None,
+    ring: KeyRing | None = None,
 ) -> FastAPI:
     """Return the ASGI app; whoever opened `embedder`, `store` and `jobs` closes them after its lifespan.
 
     `hosts` are the host names it answers to, None: any. `fetcher` gets pictures by their URLs, None: the usual one.
+    `ring` has the API keys, None: those of the data directory, and nobody needs one while it has none.
     Once `app.state.stopping` is set, endless answers end.
     """
     service = Service(settings, embedder, store, fetcher or WebFetcher())
@@ -46,24 +64,37 @@ def create_app(
         version=version("lookalike"),
         description=_ABOUT,
         lifespan=_lifespan,
+        dependencies=[Depends(authorised)],
         docs_url=None,  # these pages load their scripts from another host
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.service = service
     app.state.jobs = jobs
+    app.state.ring = ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
     app.state.stopping = asyncio.Event()
     errors.install(app)
-    app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of)
+    app.add_middleware(Idempotency, data=settings.data, refuse=errors.problem_of)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL)
+    app.add_middleware(Heads)
+    app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), refuse=errors.problem_of)
+    app.add_middleware(Audit)
+    app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of, origins=settings.cors_origins)
     app.add_middleware(Tracing, observe=service.metrics.request, on_failure=errors.internal_problem)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_FOR_OTHER_SITES)
     app.add_middleware(BrowserRules)
     app.add_middleware(Draining)  # the one added last is the outermost
     for router in (search.router, tags.router, images.router, collections.router, jobs_routes.router, health.router):
         app.include_router(router)
+    app.include_router(search_batch.router)
+    app.include_router(session.router)
+    if not settings.metrics_port:
+        app.include_router(health.figures)
     app.include_router(jobs_routes.streams)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False))
-    name_problems(app)
+    complete(app)
     return app
 
 

@@ -1,6 +1,7 @@
 """Errors as problem documents (RFC 9457): one table says which error has which status, title and public text."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -29,6 +30,7 @@ class Kind:
 
 _SOON = {"Retry-After": "1"}
 _LATER = {"Retry-After": "5"}
+_BEARER = {"WWW-Authenticate": "Bearer"}
 
 KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.LookalikeError: Kind(500, "Internal error", "Something went wrong; the log has the reason."),
@@ -48,6 +50,15 @@ KINDS: dict[type[errors.LookalikeError], Kind] = {
     errors.RequestTooSlow: Kind(408, "Request timeout", headers={"Connection": "close"}),
     errors.CrossSite: Kind(403, "Cross-site request refused"),
     errors.UnknownHost: Kind(421, "Unknown host name"),
+    errors.KeyRequired: Kind(401, "API key required", headers=_BEARER),
+    errors.KeyUnknown: Kind(401, "Unknown API key", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}),
+    errors.ScopeMissing: Kind(403, "Not allowed", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
+    errors.RateLimited: Kind(429, "Too many requests"),
+    errors.HeadTooLarge: Kind(431, "Address or headers too large"),
+    errors.MalformedRequest: Kind(400, "Malformed request"),
+    errors.IdempotencyKeyBusy: Kind(409, "Still being answered", headers=_SOON),
+    errors.IdempotencyKeyReused: Kind(422, "Idempotency-Key used before"),
+    errors.KeysUnreadable: Kind(503, "Keys unreadable", "Nobody is let in at the moment; the log has the reason."),
     errors.NotFound: Kind(404, "Not found"),
     errors.ModelMismatch: Kind(409, "Another model's collection"),
     errors.ModelError: Kind(503, "Model unavailable", "The model cannot be used; the log has the reason."),
@@ -112,7 +123,10 @@ def problem_of(error: errors.LookalikeError) -> JSONResponse:
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s: %s", error.code, error.message, exc_info=None if isinstance(error, _FORESEEN) else error)
     faults = [Fault(error.field, error.message)] if error.field else []
-    return problem(kind, error.code, public_text(error), faults)
+    answer = problem(kind, error.code, public_text(error), faults)
+    if isinstance(error, errors.RateLimited):
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return answer
 
 
 def internal_problem() -> JSONResponse:
@@ -135,9 +149,14 @@ async def _on_own_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in error.errors()]
+    faults = faults_of(error.errors())
     detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
     return problem(KINDS[errors.UsageError], errors.UsageError.code, detail, faults)
+
+
+def faults_of(found: Sequence[Any]) -> list[Fault]:
+    """Return what pydantic found wrong, in words for whoever sent it."""
+    return [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in found]
 
 
 def _field(location: Sequence[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Reads the body of a request, multipart or JSON, within bounds of size and time that hold while it is read."""
+"""Reads a request's body (multipart, JSON, a picture) within bounds of size and time that hold while it is read."""
 
 import asyncio
 import errno
@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import Any, BinaryIO, TypeVar
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, BinaryIO, TypeVar, cast
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,7 @@ from embeddings.errors import DiskFull, ImageTooLarge, RequestTooSlow, Unsupport
 
 MARGIN = 1 << 20  # what a body may have beyond its pictures: the other fields and the multipart headers
 MAX_JSON = 1 << 20
+IN_MEMORY = 1 << 20  # bytes of a picture; more go to a temporary file
 MAX_FIELDS = 200
 MAX_FIELD = 128 << 10
 
@@ -90,6 +92,10 @@ async def read_body(request: Request, limits: Limits) -> AsyncIterator[Body]:
         yield Body(_together(given, await _read_json(request)))
     elif kind == "":
         yield Body(given)
+    elif limits.pictures and (kind.startswith("image/") or kind == "application/octet-stream"):
+        with SpooledTemporaryFile(IN_MEMORY) as file:
+            size = await _read_picture(request, limits.picture_bytes, file)
+            yield Body(given, [Upload("", size, cast(BinaryIO, file))])
     else:
         raise UnsupportedMediaType(f"the body is {kind}; send multipart/form-data or application/json")
 
@@ -115,6 +121,22 @@ async def _read_form(request: Request, limits: Limits) -> FormData:
         if error.errno == errno.ENOSPC:
             raise DiskFull("the disk of the folder for temporary files is full") from error
         raise
+
+
+async def _read_picture(request: Request, most: int, file: IO[bytes]) -> int:
+    """Read a body that is a picture and nothing else; return its size."""
+    size = 0
+    try:
+        async for part in _counted(request, most, f"the picture is larger than the {most:,} bytes allowed"):
+            file.write(part)
+            size += len(part)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull("the disk of the folder for temporary files is full") from error
+        raise
+    if not size:
+        raise UsageError("the body is empty; send the picture's bytes", field="file")
+    return size
 
 
 async def _read_json(request: Request) -> dict[str, Any]:

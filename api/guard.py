@@ -6,20 +6,25 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from embeddings.errors import CrossSite, LookalikeError, UnknownHost
+from embeddings.errors import CrossSite, HeadTooLarge, LookalikeError, UnknownHost
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+PROBES = frozenset({"/health", "/ready"})  # asked for by address, by what keeps the service running
+MOST_HEAD = 32_768  # bytes of an address and its headers together
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _RULES = [
     (b"x-content-type-options", b"nosniff"),
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        b"frame-ancestors 'none'",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-site"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"x-frame-options", b"DENY"),
 ]
 
 
@@ -28,13 +33,19 @@ class Guard:
 
     `hosts` are the names the service answers to, None: any. A service on a loopback address must name them: a page
     whose own host name was made to resolve to 127.0.0.1 (DNS rebinding) is otherwise of the same origin.
+    `origins` are other sites whose pages may use it.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: Collection[str] | None, refuse: Callable[[LookalikeError], ASGIApp]
+        self,
+        app: ASGIApp,
+        hosts: Collection[str] | None,
+        refuse: Callable[[LookalikeError], ASGIApp],
+        origins: Collection[str] = (),
     ) -> None:
         self._app = app
         self._hosts = hosts
+        self._origins = origins
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,19 +53,20 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        error = self._fault(scope["method"], Headers(scope=scope))
+        error = self._fault(scope["method"], scope["path"], Headers(scope=scope), _head_size(scope))
         app = self._refuse(error) if error else self._app
         await app(scope, receive, send)
 
-    def _fault(self, method: str, headers: Headers) -> LookalikeError | None:
+    def _fault(self, method: str, path: str, headers: Headers, size: int) -> LookalikeError | None:
         host = headers.get("host", "")
-        if self._hosts is not None and _name(host) not in self._hosts:
+        if size > MOST_HEAD:
+            return HeadTooLarge(f"address and headers have {size:,} bytes, {MOST_HEAD:,} are allowed")
+        if self._hosts is not None and _name(host) not in self._hosts and path not in PROBES:
             return UnknownHost(f"this service answers only to {', '.join(sorted(self._hosts))}, not to {host[:100]!r}")
-        if method in _SAFE_METHODS:
+        if method in _SAFE_METHODS or headers.get("origin") in self._origins:
             return None
-        origin = headers.get("origin")
-        foreign = origin is not None and _authority(origin) not in {_authority(f"//{host}")} - {None}
-        return CrossSite() if foreign or headers.get("sec-fetch-site") == "cross-site" else None
+        foreign = not _own(headers) or headers.get("sec-fetch-site") == "cross-site"
+        return CrossSite() if foreign else None
 
 
 class BrowserRules:
@@ -72,6 +84,22 @@ class BrowserRules:
             await send(message)
 
         await self._app(scope, receive, send_with_rules)
+
+
+def same_origin(headers: Headers) -> bool:
+    """Return whether a browser says that a page of this very service sent a request; programs say nothing, and may."""
+    return _own(headers) and headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+
+
+def _head_size(scope: Scope) -> int:
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    return len(scope["path"]) + len(scope["query_string"]) + headers
+
+
+def _own(headers: Headers) -> bool:
+    """Return whether the Origin header, where there is one, is that of this service."""
+    origin = headers.get("origin")
+    return origin is None or _authority(origin) in {_authority(f"//{headers.get('host', '')}")} - {None}
 
 
 def _name(host: str) -> str | None:

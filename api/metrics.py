@@ -1,6 +1,19 @@
 """What the service counts, for Prometheus; each app has a registry of its own."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+    start_http_server,
+)
+
+from embeddings.errors import UsageError
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -52,3 +65,21 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    @contextmanager
+    def shown_at(self, host: str, port: int) -> Iterator[None]:
+        """Answer Prometheus at a port of its own while the block lasts; 0: at none. Raises UsageError."""
+        if not port:
+            yield
+            return
+        try:
+            server, thread = start_http_server(port, host, self._registry)
+        except OSError as error:
+            text = f"cannot show metrics at {host}:{port}: {error.strerror}; choose another LOOKALIKE_METRICS_PORT"
+            raise UsageError(text, field="metrics_port") from error
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()

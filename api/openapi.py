@@ -5,24 +5,31 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api import idempotency
+from api.access import SECURITY_SCHEMES, describe
 from api.schemas import Problem
 
 _PROBLEM_TEXTS = {
-    403: "A page of another site sent this.",
+    401: "No API key came with this, or one that is unknown or revoked.",
+    403: "The key's scope does not cover this, or a page of another site sent it.",
     404: "There is no such collection, picture or tag; `field` says which.",
-    409: "The collection was made with another model.",
+    409: "The collection was made with another model, or a request with this Idempotency-Key is being answered.",
     413: "The picture has more bytes or pixels than are allowed.",
     415: "Not an image format that is read here, or not a body of a known kind.",
     422: (
         "A field is wrong, named by `field`, or the picture is damaged. A URL that is not fetched is `url_blocked`, "
         "whatever the reason; one whose server does not give the picture is `url_unreachable`."
     ),
+    429: "Too many requests from this key or address; Retry-After has the seconds to wait.",
     503: "Too many requests wait, or the store does not answer; see Retry-After.",
     507: "The disk of the data directory is full.",
 }
 _EXAMPLES = {
+    401: ("key_required", "API key required", "This needs an API key: send it as 'Authorization: Bearer KEY'.", None),
+    403: ("scope_missing", "Not allowed", "this needs a key with the scope write; this one has read", None),
     404: ("not_found", "Not found", "there is no collection nosuch", "collection"),
     422: ("invalid_request", "Invalid request", "limit: Input should be greater than or equal to 1", "limit"),
+    429: ("rate_limited", "Too many requests", "too many requests from this address; try again in 0.4 seconds", None),
     503: ("busy", "Busy", "Too many requests are waiting; try again shortly.", None),
 }
 _REFERENCE = "#/components/schemas/{model}"
@@ -31,7 +38,9 @@ _FILE = {"type": "string", "format": "binary", "description": "The picture: any 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may answer these statuses with a problem document."""
-    return {status: {"description": _PROBLEM_TEXTS[status], "content": _problem_content(status)} for status in statuses}
+    return {
+        str(status): {"description": _PROBLEM_TEXTS[status], "content": _problem_content(status)} for status in statuses
+    }
 
 
 def _problem_content(status: int) -> dict[str, Any]:
@@ -56,23 +65,53 @@ def multipart(model: type[BaseModel], *, several: bool = False) -> dict[str, Any
 
 def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """Return the media type of a JSON body."""
-    return {"application/json": {"schema": model.model_json_schema(), "example": example}}
+    return {"application/json": {"schema": model.model_json_schema(ref_template=_REFERENCE), "example": example}}
 
 
-def body(*kinds: dict[str, Any]) -> dict[str, Any]:
-    """Return the `openapi_extra` of a route whose body is one of these."""
+def picture_body() -> dict[str, Any]:
+    """Return the media types of a body that is a picture and nothing else."""
+    schema = {"type": "string", "format": "binary"}
+    return {kind: {"schema": schema} for kind in ("application/octet-stream", "image/*")}
+
+
+def body(*kinds: dict[str, Any], fields: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route whose body is one of these.
+
+    `fields` may also come as query parameters, each in one of the two places: beside a picture there is no other.
+    """
     content = {name: media for kind in kinds for name, media in kind.items()}
-    return {"requestBody": {"required": True, "content": content}}
+    extra: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    if fields:
+        names = ", ".join(f"`{name}`" for name in fields.model_fields)
+        extra["requestBody"]["description"] = f"Beside a picture as the whole body, {names} go into the query."
+    return extra
 
 
-def name_problems(app: FastAPI) -> None:
-    """Add the schema of problem documents, to which `problems` refers, to the app's OpenAPI document."""
+def _hoist(document: dict[str, Any]) -> None:
+    """Move what the schemas of bodies define for themselves to where their references look for it."""
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for media in (m for o in operations for m in o.get("requestBody", {}).get("content", {}).values()):
+        document["components"]["schemas"] |= media["schema"].pop("$defs", {})
+
+
+def complete(app: FastAPI) -> None:
+    """Add to the app's OpenAPI document what holds for all routes: keys, and the schema of problem documents."""
     without = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = without()
         schema = Problem.model_json_schema(ref_template=_REFERENCE)
         document["components"]["schemas"] |= {**schema.pop("$defs"), Problem.__name__: schema}
+        if "securitySchemes" not in document["components"]:  # FastAPI keeps the document it was asked for first
+            document["components"]["securitySchemes"] = SECURITY_SCHEMES
+            _hoist(document)
+            for path in idempotency.PATHS & document["paths"].keys():
+                operation = document["paths"][path]["post"]
+                operation.setdefault("parameters", []).append(idempotency.PARAMETER)
+                operation["responses"].update(problems(409))
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    describe(path, method, operation, problems)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import from_json
 
 from embeddings.weburls import LONGEST
@@ -87,6 +87,25 @@ class SearchQuery(Request):
     box: BoxNumbers | None = None
 
 
+MOST_QUERIES = 32
+
+
+class SearchItems(BaseModel):
+    """Several searches, which are checked one by one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queries: Annotated[list[Any], Field(min_length=1, max_length=MOST_QUERIES)]
+
+
+class SearchBatch(BaseModel):
+    """Several searches, as they are described."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queries: Annotated[list[SearchQuery], Field(min_length=1, max_length=MOST_QUERIES)]
+
+
 class TagsQuery(BaseModel):
     """What to say about each picture."""
 
@@ -94,6 +113,15 @@ class TagsQuery(BaseModel):
 
     limit: int = Field(5, ge=1, le=100, description="Labels of a picture at most.")
     min_confidence: float = Field(0.0, ge=0, le=1, description="Leave out labels with a lower probability.")
+
+
+MOST_PICTURES = 32
+
+
+class TagsBatch(TagsQuery):
+    """The same, of pictures by their URLs."""
+
+    urls: Annotated[list[PictureUrl], BeforeValidator(_listed), Field(max_length=MOST_PICTURES)] = []
 
 
 def _meta(value: Any) -> Any:
@@ -125,3 +153,11 @@ class JobRequest(Request):
         description="The name of a library, as GET /v1/libraries lists them.", examples=["holidays"]
     )
     prune: bool = Field(False, description="Also remove the rows of files that are gone.")
+
+
+class SignIn(BaseModel):
+    """A key, to be kept in a cookie."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Annotated[SecretStr, Field(min_length=1, max_length=200)]

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.keys import Scope
 from indexer.jobs import State
 
 
@@ -60,6 +61,37 @@ class SearchAnswer(BaseModel):
     took_ms: SearchTimes
     labels: list[Label]
     results: list[Result]
+
+
+class QueryFound(BaseModel):
+    """What one query of several found."""
+
+    took_ms: SearchTimes
+    labels: list[Label]
+    results: list[Result]
+
+
+class QueryFailure(BaseModel):
+    """Why one query of several failed."""
+
+    code: str
+    message: str
+    field: str | None
+
+
+class QueryFailed(BaseModel):
+    """A query without an answer."""
+
+    error: QueryFailure
+
+
+class SearchBatchAnswer(BaseModel):
+    """An answer for each query, in the order of the queries."""
+
+    request_id: str
+    model: str
+    took_ms: float = Field(description="Milliseconds for all of them; they overlap.")
+    answers: list[QueryFound | QueryFailed]
 
 
 class ItemError(BaseModel):
@@ -161,6 +193,7 @@ class CollectionOut(BaseModel):
 class CollectionsPage(Page):
     """Collections by name."""
 
+    default: str = Field(description="The collection that is used where none is named; it may not exist yet.")
     collections: list[CollectionOut]
 
 
@@ -247,3 +280,12 @@ class LibrariesPage(Page):
     """Libraries by name."""
 
     libraries: list[LibraryOut]
+
+
+class SessionOut(BaseModel):
+    """Who the service takes the caller for."""
+
+    request_id: str
+    key_needed: bool = Field(description="False: the service is open, and takes no keys.")
+    key: str | None = Field(description="The name of the caller's key.")
+    scope: Scope | None = Field(description="What that key allows; each scope covers those before it.")

@@ -1,10 +1,12 @@
 """Runs the service until it is told to stop."""
 
 import io
+import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 from types import FrameType
 
@@ -13,7 +15,9 @@ from fastapi import FastAPI
 from PIL import Image
 
 from api.app import create_app
+from api.connections import MOST_OPEN, Connection, Peers
 from api.guard import LOOPBACK
+from api.keys import KeyFile, KeyRing, parse_entry
 from api.logs import log_config
 from embeddings.embedder import Embedder
 from embeddings.errors import LookalikeError, UsageError
@@ -23,23 +27,30 @@ from embeddings.store import open_store
 from indexer.opening import open_jobs
 
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 16  # connections; asyncio takes as many as the backlog before it looks at anything else
+OPEN_FILES = 2 * MOST_OPEN
 GRACE = 10  # seconds that answers under way may take after a Ctrl-C
 
 
 def serve(
-    settings: Settings, host: str = "127.0.0.1", port: int = 8000, on_started: Callable[[str], None] | None = None
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    on_started: Callable[[str], None] | None = None,
+    allow_anyone: bool = False,
 ) -> None:
     """Open model and store, and serve until Ctrl-C or SIGTERM; then finish what is under way and return.
 
     `on_started` is called with the service's address once it answers. Raises UsageError, ModelError or
     StoreUnavailable before it serves.
     """
-    with (
-        listening(host, port) as listener,
-        open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout) as store,
-        Embedder(settings) as embedder,
-    ):
-        serve_opened(settings, listener, embedder, store, on_started)
+    with listening(host, port) as listener:
+        ring = key_ring(settings, listener, allow_anyone)
+        with (
+            open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout) as store,
+            Embedder(settings) as embedder,
+        ):
+            serve_opened(settings, listener, embedder, store, on_started, ring)
 
 
 def serve_opened(
@@ -48,15 +59,21 @@ def serve_opened(
     embedder: Embedder,
     store: Store,
     on_started: Callable[[str], None] | None = None,
+    ring: KeyRing | None = None,
 ) -> None:
-    """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so."""
+    """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so.
+
+    `ring` has the API keys of `key_ring`, None: asked for here, and strangers are not let in without.
+    """
+    ring = ring or key_ring(settings, listener)
     settings.data.mkdir(parents=True, exist_ok=True)
     _warm_up(embedder)
     with _taking(_address(listener)):
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
     with open_jobs(settings, store, embedder) as jobs:
-        app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener))
-        _run(app, listener, on_started or (lambda address: None))
+        app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener, settings.hosts), ring=ring)
+        with app.state.service.metrics.shown_at(settings.metrics_host, settings.metrics_port):
+            _run(app, listener, settings.trusted_proxies, on_started or (lambda address: None))
 
 
 @contextmanager
@@ -88,9 +105,31 @@ def _taking(address: str) -> Iterator[None]:
         ) from error
 
 
-def _hosts(listener: socket.socket) -> frozenset[str] | None:
+def key_ring(settings: Settings, listener: socket.socket, allow_anyone: bool = False) -> KeyRing:
+    """Return the API keys of the settings and of the data directory.
+
+    Raises UsageError where others can reach the service, it has no keys, and `allow_anyone` does not say that this is
+    meant; KeysUnreadable.
+    """
+    anyone = allow_anyone or _is_loopback(listener)
+    ring = KeyRing(KeyFile(settings.data), list(map(parse_entry, settings.api_keys)), anyone)
+    if not ring.keys() and ring.needed:
+        host = listener.getsockname()[0]
+        raise UsageError(
+            f"whoever can reach {host} could search, add and remove pictures: make an API key first "
+            "(lookalike keys create NAME --scope admin), or say --allow-anyone",
+            field="host",
+        )
+    return ring
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _hosts(listener: socket.socket, named: Collection[str]) -> frozenset[str] | None:
     """Return the host names that the service answers to: only a loopback address is known by so few."""
-    return LOOPBACK if ip_address(listener.getsockname()[0]).is_loopback else None
+    return LOOPBACK | set(named) if named or _is_loopback(listener) else None
 
 
 def _warm_up(embedder: Embedder) -> None:
@@ -116,6 +155,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)
         if self.started:
             self._on_started()
 
@@ -125,10 +166,18 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _run(app: FastAPI, listener: socket.socket, on_started: Callable[[str], None]) -> None:
+def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_started: Callable[[str], None]) -> None:
     config = uvicorn.Config(
-        app, log_config=log_config(), access_log=False, server_header=False, timeout_graceful_shutdown=GRACE
+        app,
+        backlog=ACCEPTED_AT_ONCE,
+        http=partial(Connection, peers=Peers(proxies)),  # type: ignore[arg-type]
+        log_config=log_config(),
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        forwarded_allow_ips=list(proxies),
     )
+    _allow_many_connections()
     address = _address(listener)
     server = _Server(config, lambda: on_started(address), app.state.stopping.set)
     before = signal.signal(signal.SIGTERM, _stop)
@@ -138,6 +187,14 @@ def _run(app: FastAPI, listener: socket.socket, on_started: Callable[[str], None
         pass  # uvicorn has stopped cleanly by now and raises the signal again for its caller
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _allow_many_connections() -> None:
+    """Raise what most systems allow a process (1,024 open files), as far as it may be raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cli.common import collection_option, in_words, model_option, settings_with, store_of
 from cli.index import index_once, print_report
-from cli.serve import host_option, port_option, warn_of_strangers
+from cli.serve import anyone_option, host_option, port_option
 from embeddings.embedder import Embedder
 from embeddings.errors import UsageError
 from embeddings.files import write_atomically
@@ -34,23 +34,31 @@ DEMO_PHOTOS = (
 @port_option
 @collection_option
 @model_option
-def run(folder: Path | None, host: str, port: int, collection: str | None, model: str | None) -> None:
+@anyone_option
+def run(
+    folder: Path | None, host: str, port: int, collection: str | None, model: str | None, allow_anyone: bool
+) -> None:
     """Index FOLDER, show what came of it, and serve it until Ctrl-C.
 
     Without FOLDER, a few photos that come with scikit-image are taken.
     """
-    from api.server import listening, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
+    from api.server import key_ring, listening, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
 
     settings = settings_with(collection, model)
     source = Folder(folder or demo_folder(settings.data))
     settings = with_library(settings, source)
-    warn_of_strangers(host)
-    with listening(host, port) as listener, store_of(settings) as store, Embedder(settings) as embedder:
-        click.echo(f"indexing {source.root}", err=True)
-        target = store.create(settings.collection, embedder.identity)
-        print_report(index_once(source, target, embedder, settings, prune=False))
-        show_examples(target)
-        serve_opened(settings, listener, embedder, store, lambda address: click.echo(f"open {address} (Ctrl-C stops)"))
+    with listening(host, port) as listener:
+        ring = key_ring(settings, listener, allow_anyone)
+        with store_of(settings) as store, Embedder(settings) as embedder:
+            click.echo(f"indexing {source.root}", err=True)
+            target = store.create(settings.collection, embedder.identity)
+            print_report(index_once(source, target, embedder, settings, prune=False))
+            show_examples(target)
+            serve_opened(settings, listener, embedder, store, _say_where, ring)
+
+
+def _say_where(address: str) -> None:
+    click.echo(f"open {address} (Ctrl-C stops)")
 
 
 def with_library(settings: Settings, source: Folder) -> Settings:

@@ -137,7 +137,7 @@ class Busy(LookalikeError):
 
 
 class UnsupportedMediaType(UsageError):
-    """The request's body is neither multipart/form-data nor application/json."""
+    """The request's body is of a kind that is not taken here."""
 
     code = "unsupported_media_type"
 
@@ -158,3 +158,62 @@ class UnknownHost(UsageError):
     """The service does not answer under this host name."""
 
     code = "unknown_host"
+
+
+class KeyRequired(UsageError):
+    """This needs an API key: send it as 'Authorization: Bearer KEY'."""
+
+    code = "key_required"
+
+
+class KeyUnknown(KeyRequired):
+    """There is no such API key, or it was revoked."""
+
+    code = "key_unknown"
+
+
+class ScopeMissing(UsageError):
+    """This API key may not do that."""
+
+    code = "scope_missing"
+
+
+class RateLimited(UsageError):
+    """Too many requests came from this key or address."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None, retry_after: float = 1.0) -> None:
+        """Take the seconds to wait before another request is taken."""
+        super().__init__(message, field=field)
+        self.retry_after = retry_after
+
+
+class HeadTooLarge(UsageError):
+    """The request's address and headers are larger than is allowed."""
+
+    code = "head_too_large"
+
+
+class MalformedRequest(UsageError):
+    """This is not a valid HTTP request."""
+
+    code = "malformed_request"
+
+
+class IdempotencyKeyBusy(UsageError):
+    """A request with this Idempotency-Key is being answered; send it again shortly."""
+
+    code = "idempotency_key_busy"
+
+
+class IdempotencyKeyReused(UsageError):
+    """This Idempotency-Key came with another request before; use a new one for a new request."""
+
+    code = "idempotency_key_reused"
+
+
+class KeysUnreadable(LookalikeError):
+    """The list of API keys cannot be read."""
+
+    code = "keys_unreadable"

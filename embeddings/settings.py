@@ -1,9 +1,11 @@
 """Every environment variable, read once at start-up."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embeddings.errors import UsageError
@@ -19,6 +21,20 @@ def _sources(value: Any) -> Any:
     if not all(name.strip() and path.strip() for name, _, path in pairs):
         raise ValueError("it must be name=path,name=path")
     return {name.strip(): path.strip() for name, _, path in pairs}
+
+
+def _listed(value: Any) -> Any:
+    """Take 'one,two'."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _network(value: str) -> str:
+    """Take an address, or a network like 10.0.0.0/8."""
+    ip_network(value)  # raises ValueError, which says what is wrong
+    return value
+
+
+KeyEntry = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}:(read|write|admin):[0-9a-f]{64}$")]
 
 
 class Settings(BaseSettings):
@@ -63,8 +79,40 @@ class Settings(BaseSettings):
         int, Field(ge=4, description="seconds after which the work of a worker that vanished is given to another")
     ] = 300
     chunk: Annotated[int, Field(ge=32, le=256, description="images a worker takes at a time")] = 128
+    api_keys: Annotated[
+        tuple[KeyEntry, ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="API keys by their hashes: name:scope:sha256,...", repr=False),
+    ] = ()
+    hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="host names the service answers to beside loopback's: name,..."),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="proxies whose X-Forwarded-For and -Proto are believed: address or network,..."),
+    ] = ("127.0.0.1", "::1")
+    rate_limit: Annotated[
+        int, Field(ge=0, le=1_000_000, description="requests a minute of one key, or one address without; 0: any")
+    ] = 3000
+    cors_origins: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.\[\]:-]+$")], ...],
+        NoDecode,
+        BeforeValidator(_listed),
+        Field(description="sites whose pages may use the service: https://shop.example.org,..."),
+    ] = ()
     metrics_port: Annotated[
-        int, Field(ge=0, le=65535, description="where a worker shows its figures to Prometheus; 0: nowhere")
+        int,
+        Field(
+            ge=0,
+            le=65535,
+            description="where figures are shown to Prometheus; 0: at /metrics of the service, nowhere of a worker",
+        ),
     ] = 0
     metrics_host: Annotated[str, Field(description="address of that port")] = "127.0.0.1"
     queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
@@ -78,5 +126,11 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']} (it is {e['input']!r})" for e in error.errors()]
-        raise UsageError("wrong setting: " + "; ".join(faults)) from error
+        raise UsageError("wrong setting: " + "; ".join(map(_fault, error.errors()))) from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    """Say what is wrong with a variable, and what it is unless that is nobody's business."""
+    name = str(error["loc"][0])
+    secret = name in Settings.model_fields and not Settings.model_fields[name].repr
+    return f"{PREFIX}{name.upper()}: {error['msg']}" + ("" if secret else f" (it is {error['input']!r})")

@@ -10,6 +10,7 @@ import httpx
 from toy import ToyEmbedder
 
 from api.app import create_app
+from api.keys import KeyRing
 from api.service import Embedder, Service
 from embeddings.records import Store
 from embeddings.settings import Settings
@@ -54,6 +55,7 @@ def api_client(
     embedder: Embedder | None = None,
     store: Store | None = None,
     fetcher: WebFetcher | None = None,
+    ring: KeyRing | None = None,
     **settings: Any,
 ) -> Iterator[ApiClient]:
     """Give a client of a new app that keeps its files under `data`."""
@@ -61,7 +63,7 @@ def api_client(
     given = Settings(data=data, decode_processes=1, **settings)
     embedder, store = embedder or toy, store or MemoryStore()
     jobs = LocalJobs(store, embedder, Libraries(given.libraries), data / "jobs", given.max_bytes)
-    app = create_app(given, embedder, store, jobs, {"localhost"}, fetcher)
+    app = create_app(given, embedder, store, jobs, {"localhost"}, fetcher, ring)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
     with toy, jobs, asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)

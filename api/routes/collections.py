@@ -23,7 +23,12 @@ async def collections(
     infos = await service.run(service.library.collections)
     page = [_out(info) for info in infos[offset : offset + limit]]
     return CollectionsPage(
-        request_id=current_request_id(), offset=offset, limit=limit, total=len(infos), collections=page
+        request_id=current_request_id(),
+        offset=offset,
+        limit=limit,
+        total=len(infos),
+        default=service.settings.collection,
+        collections=page,
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.documents import image, image_address
 from api.forms import Body, Limits, Upload, read_body
-from api.openapi import body, json_body, multipart, problems
+from api.openapi import body, json_body, multipart, picture_body, problems
 from api.requests import NewImage
 from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
 from api.schemas import ImageOut, ImagesPage
@@ -26,6 +26,8 @@ MAX_NAME = 255
 CACHE = "private, max-age=300"
 _EXAMPLE = {"url": "https://example.org/dog.jpg", "id": "dog-1", "meta": {"album": "Rome"}}
 
+_ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Changes with the picture's contents."}}
+
 ImageId = Annotated[str, Path(max_length=512, description="The id of an indexed picture.")]
 
 
@@ -33,7 +35,7 @@ ImageId = Annotated[str, Path(max_length=512, description="The id of an indexed 
     "/images",
     status_code=201,
     responses=problems(403, 409, 413, 415, 422, 503, 507),
-    openapi_extra=body(multipart(NewImage), json_body(NewImage, _EXAMPLE)),
+    openapi_extra=body(multipart(NewImage), json_body(NewImage, _EXAMPLE), picture_body(), fields=NewImage),
 )
 async def add(request: Request, response: Response, service: ServiceDep) -> ImageOut:
     """Add a picture, sent as `file` or fetched from `url`; one with the same id that was added before is replaced.
@@ -112,17 +114,27 @@ async def read(service: ServiceDep, collection: CollectionDep, id: ImageId) -> I
 
 @router.get(
     "/images/{id}/thumbnail",
-    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 413, 422, 503)},
+    responses={
+        200: {"content": {"image/jpeg": {}}, "headers": _ETAG},
+        304: {"description": "If-None-Match names the thumbnail that would be sent.", "headers": _ETAG},
+        **problems(404, 413, 415, 422, 503),
+    },
     response_class=Response,
 )
 async def thumbnail(request: Request, service: ServiceDep, collection: CollectionDep, id: ImageId) -> Response:
     """Return a small JPEG of a picture, upright, its longest side at most 320 pixels."""
     row = await service.run(service.library.row, collection, id)
     headers = {"Cache-Control": CACHE, "ETag": f'"{row.content_hash}"'}
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if _has_already(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     data = await service.thumbnail(collection, row)
     return Response(data, headers=headers, media_type="image/jpeg")
+
+
+def _has_already(given: list[str], etag: str) -> bool:
+    """Return whether If-None-Match names what would be sent (RFC 9110, 13.1.2: weak comparison)."""
+    known = {part.strip().removeprefix("W/") for value in given for part in value.split(",")}
+    return etag in known or "*" in known
 
 
 @router.delete("/images/{id}", status_code=204, responses=problems(403, 404, 422, 503))

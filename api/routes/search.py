@@ -8,9 +8,9 @@ import numpy as np
 from fastapi import APIRouter, Depends, Request
 
 from api.documents import label_list, milliseconds, result, score
-from api.forms import Body, Limits, Upload, read_body
+from api.forms import Limits, Upload, read_body
 from api.library import Query
-from api.openapi import body, json_body, multipart, problems
+from api.openapi import body, json_body, multipart, picture_body, problems
 from api.requests import MAX_DEPTH, SearchQuery
 from api.routes.common import ServiceDep, admitted
 from api.schemas import SearchAnswer, SearchTimes
@@ -37,35 +37,37 @@ class _Sought:
 @router.post(
     "/search",
     responses=problems(403, 404, 409, 413, 415, 422, 503),
-    openapi_extra=body(multipart(SearchQuery), json_body(SearchQuery, _EXAMPLE)),
+    openapi_extra=body(multipart(SearchQuery), json_body(SearchQuery, _EXAMPLE), picture_body(), fields=SearchQuery),
 )
 async def search(request: Request, service: ServiceDep) -> SearchAnswer:
     """Find the pictures that look most like one sent as `file`, the one at `url`, or the indexed one with `id`.
 
-    In a form each value of `tags` is one tag, taken as it is, and `box` is JSON or four numbers with commas.
+    A body that is the picture itself leaves the other fields to the address. In a form each value of `tags` is one
+    tag, taken as it is, and `box` is JSON or four numbers with commas.
     """
     limits = Limits(service.settings.max_bytes, repeatable=frozenset({"tags", "box"}))
     async with read_body(request, limits) as given:
-        query, upload = _checked(given, service.settings.max_bytes)
-        return await _answer(service, query, upload)
+        query = given.parse(SearchQuery)
+        upload = given.uploads[0] if given.uploads else None
+        check(query, upload)
+        if upload:
+            upload.check(service.settings.max_bytes)
+        return await find(service, query, upload)
 
 
-def _checked(given: Body, max_bytes: int) -> tuple[SearchQuery, Upload | None]:
-    query = given.parse(SearchQuery)
-    if len(given.uploads) + (query.url is not None) + (query.id is not None) != 1:
+def check(query: SearchQuery, upload: Upload | None = None) -> None:
+    """Raise UsageError for what no single field tells: exactly one picture, not too deep, a box within it."""
+    if (upload is not None) + (query.url is not None) + (query.id is not None) != 1:
         text = "give exactly one of 'file' (a picture, as a multipart field), 'url' and 'id'"
         raise UsageError(text, field="file" if query.url is None else "url")
     if query.offset + query.limit > MAX_DEPTH:
         raise UsageError(f"offset + limit may be at most {MAX_DEPTH:,}", field="offset")
-    upload = given.uploads[0] if given.uploads else None
-    if upload:
-        upload.check(max_bytes)
     if query.box:
         Box(*query.box)  # raises UsageError for a part that is not in the picture
-    return query, upload
 
 
-async def _answer(service: Service, query: SearchQuery, upload: Upload | None) -> SearchAnswer:
+async def find(service: Service, query: SearchQuery, upload: Upload | None = None) -> SearchAnswer:
+    """Answer a query that was checked; `upload` is its picture where it has neither `url` nor `id`."""
     started = time.perf_counter()
     name = query.collection or service.settings.collection
     collection = await service.run(service.library.searchable, name, query.tags)

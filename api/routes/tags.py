@@ -9,17 +9,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from api.documents import label_list, milliseconds
 from api.errors import public_text
 from api.forms import Limits, Upload, read_body
-from api.openapi import body, multipart, problems
-from api.requests import TagsQuery
+from api.openapi import body, json_body, multipart, picture_body, problems
+from api.requests import MOST_PICTURES, TagsBatch, TagsQuery
 from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
 from api.schemas import FacetsPage, ItemError, TagCount, Tagged, TagsAnswer, TagTimes, Untagged
 from api.service import Seen, Service
 from api.tracing import current_request_id
-from embeddings.errors import ImageError, UsageError
+from embeddings.errors import Busy, ImageError, LookalikeError, UrlBlocked, UrlUnreachable, UsageError
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["tags"])
 
-MOST_FILES = 32
+FETCHED_AT_ONCE = 4  # of one request, so that it does not take all places where pictures are fetched
+_EXAMPLE = {"urls": ["https://example.org/dog.jpg", "https://example.org/cat.jpg"], "limit": 3}
 MOST_FACTOR = 4  # a request with several pictures may have so many times the bytes of one
 NO_LABELS = "the model has no classes, so it gives no labels"
 
@@ -27,20 +28,28 @@ NO_LABELS = "the model has no classes, so it gives no labels"
 @router.post(
     "/tags",
     responses=problems(403, 413, 415, 422, 503),
-    openapi_extra=body(multipart(TagsQuery, several=True)),
+    openapi_extra=body(
+        multipart(TagsQuery, several=True), json_body(TagsBatch, _EXAMPLE), picture_body(), fields=TagsQuery
+    ),
     response_model_exclude_none=True,
 )
 async def tag(request: Request, service: ServiceDep) -> TagsAnswer:
-    """Say what pictures show: up to 32, each sent as `file`; one that fails does not keep the others from an answer."""
+    """Say what pictures show: up to 32, sent as `file` or named by `urls`.
+
+    One that fails does not keep the others from an answer.
+    """
     most = service.settings.max_bytes
-    async with read_body(request, Limits(MOST_FACTOR * most, MOST_FILES)) as given:
-        query = given.parse(TagsQuery)
-        if not given.uploads:
-            raise UsageError("give one picture or several as multipart fields 'file'", field="file")
+    async with read_body(request, Limits(MOST_FACTOR * most, MOST_PICTURES)) as given:
+        query = given.parse(TagsBatch)
+        if bool(given.uploads) == bool(query.urls):
+            raise UsageError("give pictures either as multipart fields 'file' or by their 'urls'", field="file")
         started = time.perf_counter()
-        seen = await asyncio.gather(*[_look(service, upload) for upload in given.uploads])
+        gate = asyncio.Semaphore(FETCHED_AT_ONCE)
+        looks = [_look(service, upload) for upload in given.uploads] or [_fetch(service, gate, u) for u in query.urls]
+        seen = await asyncio.gather(*looks)
         total = time.perf_counter() - started
-    if len(seen) == 1 and isinstance(seen[0], ImageError):
+    names = [upload.name for upload in given.uploads] or query.urls
+    if len(given.uploads) == 1 and isinstance(seen[0], LookalikeError):
         raise seen[0]
     times = [one for one in seen if isinstance(one, Seen)]
     return TagsAnswer(
@@ -51,12 +60,12 @@ async def tag(request: Request, service: ServiceDep) -> TagsAnswer:
             network=milliseconds(sum(one.network for one in times)),
             total=milliseconds(total),
         ),
-        images=[_item(upload.name, one, query) for upload, one in zip(given.uploads, seen, strict=True)],
+        images=[_item(name, one, query) for name, one in zip(names, seen, strict=True)],
         note=NO_LABELS if service.embedder.headless else None,
     )
 
 
-async def _look(service: Service, upload: Upload) -> Seen | ImageError:
+async def _look(service: Service, upload: Upload) -> Seen | LookalikeError:
     """Return what the network sees in one picture, or why it cannot be used."""
     try:
         upload.check(service.settings.max_bytes)
@@ -65,8 +74,17 @@ async def _look(service: Service, upload: Upload) -> Seen | ImageError:
         return error
 
 
-def _item(name: str, seen: Seen | ImageError, query: TagsQuery) -> Tagged | Untagged:
-    if isinstance(seen, ImageError):
+async def _fetch(service: Service, gate: asyncio.Semaphore, url: str) -> Seen | LookalikeError:
+    """Return what the network sees in the picture at a URL, or why there is nothing to see."""
+    try:
+        async with gate, service.fetched(url) as fetched:
+            return await service.see(fetched.upload.read)
+    except (ImageError, UrlBlocked, UrlUnreachable, Busy) as error:
+        return error
+
+
+def _item(name: str, seen: Seen | LookalikeError, query: TagsQuery) -> Tagged | Untagged:
+    if isinstance(seen, LookalikeError):
         return Untagged(path=name, error=ItemError(code=seen.code, message=public_text(seen)))
     return Tagged(path=name, labels=label_list(seen.embedding, query.limit, query.min_confidence))
 

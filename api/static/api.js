@@ -17,6 +17,7 @@ async function request(path, options) {
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
+  if (response.status === 401) dispatchEvent(new Event("keyneeded"));
   throw new Problem(
     body.title ?? "That did not work",
     body.detail ?? `The service answered ${response.status} without saying why.`,
@@ -59,4 +60,5 @@ export async function search({ file, id }, options) {
 export const image = (id, options) => request(withQuery(`/images/${encodeURIComponent(id)}`, options));
 export const images = (options) => request(withQuery("/images", options));
 export const tags = (options) => request(withQuery("/tags", options));
+export const signIn = (key) => request("/session", json({ key }));
 export const collections = () => request("/collections");

@@ -3,6 +3,7 @@ import * as api from "./api.js";
 import { browse } from "./browse.js";
 import { failure, nameWindow } from "./dom.js";
 import { search } from "./search.js";
+import { askForKey } from "./signin.js";
 
 const KEPT_VIEWS = 30;
 const main = document.querySelector("#main");
@@ -104,6 +105,7 @@ async function offerCollections() {
 }
 
 history.scrollRestoration = "manual";
+addEventListener("keyneeded", askForKey);
 addEventListener("popstate", () => { leave(); show(); });
 addEventListener("click", follow);
 addEventListener("paste", ({ clipboardData }) => clipboardData.files.length && searchWith(clipboardData.files[0]));

@@ -111,7 +111,9 @@ def test_help_needs_no_heavy_library():
         assert f"'{module}'" not in out
 
 
-@pytest.mark.parametrize("command", ["run", "index", "search", "tag", "serve", "models", "copy"])
+@pytest.mark.parametrize(
+    "command", ["run", "index", "search", "tag", "serve", "keys", "jobs", "worker", "models", "copy"]
+)
 def test_every_command_explains_itself(lookalike, command):
     result = lookalike(command, "--help")
     assert result.status == 0 and f"Usage: lookalike {command}" in result.out

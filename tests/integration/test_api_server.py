@@ -1,49 +1,22 @@
 """The service behind a real socket: starting, large and broken requests, leaving clients, stopping."""
 
-import re
+import select
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from running import Server
 from toy import picture
 
-from api.server import listening
+from api.keys import KeyFile, Scope, new_key
+from api.server import key_ring, listening
 from embeddings.errors import UsageError
+from embeddings.settings import Settings
 
-SERVER = Path(__file__).with_name("toy_server.py")
 LARGE = b"x" * 20_000_000  # more than sockets buffer
-
-
-class Server:
-    """A running toy_server.py."""
-
-    def __init__(self, data: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(SERVER), str(data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout and self.process.stderr
-        self.address = self.process.stdout.readline().strip()
-        assert self.address, self.process.stderr.read()
-
-    def logged(self, pattern: str) -> str:
-        """Read the log up to the line in which `pattern` occurs."""
-        assert self.process.stderr
-        return next(line for line in self.process.stderr if re.search(pattern, line))
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection((urlsplit(self.address).hostname, urlsplit(self.address).port), timeout=30)
-
-    def stop(self, number: int) -> tuple[int, str, str]:
-        """Send a signal; return the exit code and what was printed since."""
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +100,107 @@ def test_an_address_in_use_is_said_before_anything_else() -> None:
 def test_a_host_that_is_none() -> None:
     with pytest.raises(UsageError, match=r"nosuch\.invalid"), listening("nosuch.invalid", 0):
         pass
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits half a second, not fifteen, and lets a caller from elsewhere ask six times a minute."""
+    server = Server(tmp_path_factory.mktemp("data"), "impatient", "rate_limit=6")
+    yield server
+    server.stop(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /he"],
+)
+def test_a_head_that_does_not_come_ends_the_connection(impatient: Server, sent: bytes) -> None:
+    with impatient.connect() as client:
+        client.sendall(sent)
+        answered = everything(client)
+    assert answered.count(b"HTTP/1.1 200") == sent.count(b"\r\n\r\n")
+
+
+def test_a_head_that_trickles_in_ends_the_connection(impatient: Server) -> None:
+    with impatient.connect() as client, pytest.raises(ConnectionError):
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        for i in range(1000):
+            client.sendall(b"X-%d: y\r\n" % i)
+            select.select([client], [], [], 0.05)
+
+
+def test_a_body_that_does_not_come_is_refused(impatient: Server) -> None:
+    with impatient.connect() as client:
+        client.sendall(
+            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        answered = everything(client)
+    assert answered.startswith(b"HTTP/1.1 408 ") and b"request_timeout" in answered
+
+
+def test_a_client_that_does_not_read_is_left(impatient: Server) -> None:
+    with impatient.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with pytest.raises(ConnectionError):
+            while True:  # until the answers fill what lies between, and the connection is cut
+                client.sendall(request * 20)
+        impatient.logged("bytes a second of an answer")
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
+def test_what_is_not_http(server: Server, sent: bytes) -> None:
+    with server.connect() as client:
+        client.sendall(sent)
+        answered = everything(client)
+    assert answered.startswith(b"HTTP/1.1 400 ") and b'"code":"malformed_request"' in answered
+    assert b"application/problem+json" in answered
+
+
+@pytest.mark.parametrize("name", ["X-Long", "Cookie"])
+def test_a_large_head(server: Server, name: str) -> None:
+    answer = httpx.get(f"{server.address}/v1/collections", headers={name: "x" * 40_000})
+    assert (answer.status_code, answer.json()["code"]) in [(431, "head_too_large"), (400, "malformed_request")]
+
+
+def test_a_proxy_on_this_machine_says_who_is_calling(impatient: Server) -> None:
+    def status(address: str) -> int:
+        headers = {"X-Forwarded-For": address}
+        return httpx.get(f"{impatient.address}/v1/collections", headers=headers).status_code
+
+    assert [status(a) for a in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2")] == [
+        200,
+        429,
+        200,
+        200,
+        429,
+    ]
+    assert httpx.get(f"{impatient.address}/v1/collections").status_code == 200
+
+
+def everything(client: socket.socket) -> bytes:
+    """Read until the other side closes."""
+    parts = []
+    try:
+        while part := client.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def test_beyond_this_machine_it_wants_keys_or_to_be_told(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    with listening("0.0.0.0", 0) as public, listening("127.0.0.1", 0) as private:
+        with pytest.raises(UsageError, match=r"0\.0\.0\.0.*lookalike keys create.*--allow-anyone") as caught:
+            key_ring(settings, public)
+        assert caught.value.field == "host"
+        assert not key_ring(settings, private).needed
+        assert not key_ring(settings, public, allow_anyone=True).needed
+        KeyFile(tmp_path).add(new_key("ci", Scope.READ)[1])
+        assert key_ring(settings, public).needed and key_ring(settings, private).needed
+        assert key_ring(settings, public, allow_anyone=True).needed
+        KeyFile(tmp_path).remove("ci")
+        with pytest.raises(UsageError, match="lookalike keys create"):
+            key_ring(settings, public)

@@ -1,8 +1,12 @@
-"""Serves the toy model and a store in memory on any free port; prints its address and, at the end, 'stopped'."""
+"""Serves the toy model and a store in memory on any free port; prints its address and, at the end, 'stopped'.
+
+python toy_server.py FOLDER [SETTING=VALUE | impatient ...]
+"""
 
 import sys
 from pathlib import Path
 
+from api import connections, forms
 from api.server import listening, serve_opened
 from embeddings.settings import Settings
 from embeddings.testing import MemoryStore
@@ -12,7 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from toy import ToyEmbedder
 
 if __name__ == "__main__":
-    settings = Settings(data=Path(sys.argv[1]), max_bytes=1_000_000, decode_processes=1)
+    folder, *options = sys.argv[1:]
+    if "impatient" in options:
+        connections.HEAD_SECONDS, connections.TICK, forms.GRACE = 0.5, 0.1, 0.5
+    given = dict(option.split("=", 1) for option in options if "=" in option)
+    defaults = {"data": Path(folder), "max_bytes": 1_000_000, "decode_processes": 1}
+    settings = Settings(**defaults, **given)  # type: ignore[arg-type]
     with listening("127.0.0.1", 0) as listener, ToyEmbedder() as embedder, MemoryStore() as store:
         serve_opened(settings, listener, embedder, store, lambda address: print(address, flush=True))
     print("stopped", flush=True)

@@ -180,7 +180,7 @@ def test_security_headers_are_on_every_answer(client: ApiClient) -> None:
     for path in ("/health", "/nosuch", "/openapi.json"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
-        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe-inline" not in headers["content-security-policy"]
 
 
@@ -370,12 +370,16 @@ def test_openapi_describes_every_route(client: ApiClient) -> None:
         ("get", "/v1/images/{id}/thumbnail"),
         ("delete", "/v1/images/{id}"),
         ("get", "/v1/collections"),
+        ("get", "/v1/session"),
+        ("post", "/v1/session"),
+        ("post", "/v1/search/batch"),
+        ("delete", "/v1/session"),
         ("get", "/health"),
         ("get", "/ready"),
         ("get", "/metrics"),
     }
     bodies = document["paths"]["/v1/search"]["post"]["requestBody"]["content"]
-    assert set(bodies) == {"multipart/form-data", "application/json"}
+    assert set(bodies) == {"multipart/form-data", "application/json", "application/octet-stream", "image/*"}
     assert {"file", "box", "tags", "min_score"} <= set(bodies["multipart/form-data"]["schema"]["properties"])
     text = json.dumps(document)
     assert "HTTPValidationError" not in text

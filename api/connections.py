@@ -1,0 +1,134 @@
+"""One client's connection: how long it may take, and how many there may be; uvicorn has no word for either."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from http import HTTPStatus
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from starlette.responses import Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from api.errors import KINDS, problem
+from embeddings.errors import Busy, MalformedRequest
+
+log = logging.getLogger(__name__)
+
+MOST = 1024  # connections that are served; those beyond are told that the service is busy
+MOST_OF_ONE = 128  # the same for those from one address, unless it is a proxy's
+MOST_OPEN = 8192  # connections beyond these are closed without a word
+HEAD_SECONDS = 15.0  # from the opening of a connection, or the last answer, to the end of a request's head
+TICK = 5.0
+PACE = 10_000  # bytes a second that a client must take of an answer
+PATIENCE = 4  # ticks that it may be slower than that
+
+
+class Peers:
+    """How many connections each address has; `proxies` are addresses and networks that speak for many."""
+
+    def __init__(self, proxies: Iterable[str] = ()) -> None:
+        self._proxies = [ip_network(proxy) for proxy in proxies]
+        self._served: Counter[str] = Counter()
+        self._all = 0
+
+    def come(self, address: str) -> bool:
+        """Return whether a connection is served: those that are not take nobody's place."""
+        few = self._served[address] < MOST_OF_ONE or any(ip_address(address) in proxy for proxy in self._proxies)
+        if not few or self._all == MOST:
+            return False
+        self._served[address] += 1
+        self._all += 1
+        return True
+
+    def go(self, address: str) -> None:
+        """Forget a connection that was served."""
+        self._all -= 1
+        self._served[address] -= 1
+        if not self._served[address]:
+            del self._served[address]
+
+
+class Connection(H11Protocol):
+    """An HTTP/1.1 connection that does not wait for ever.
+
+    The time for a request's body is measured where it is read (api.forms), since only there it is known who waits.
+    """
+
+    def __init__(self, *args: Any, peers: Peers, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._peers = peers
+        self._peer = ""
+        self._one_too_many = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._cycle_seen: object = None
+        self._idle_since = self.loop.time()
+        self._unsent = 0
+        self._slow_ticks = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to watch the clock."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_OPEN:
+            transport.abort()
+            return
+        self._peer = self.client[0] if self.client else ""
+        self._one_too_many = not self._peers.come(self._peer)
+        self._timer = self.loop.call_later(TICK, self._check)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching."""
+        if self._timer:
+            self._timer.cancel()
+            if not self._one_too_many:
+                self._peers.go(self._peer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, or, on a connection too many, say so at the least cost: there may be thousands."""
+        if not self._one_too_many:
+            super().data_received(data)
+        elif not self.transport.is_closing():
+            self._answer(problem(KINDS[Busy], Busy.code, str(Busy.__doc__)))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP with a problem document."""
+        error = MalformedRequest
+        self._answer(problem(KINDS[error], error.code, str(error.__doc__)))
+
+    def _check(self) -> None:
+        if self._head_is_late():
+            log.info("a client took more than %g seconds for the head of a request", HEAD_SECONDS)
+            self.transport.abort()
+        elif self._reads_too_slowly():
+            log.info("a client took less than %d bytes a second of an answer", PACE)
+            self.transport.abort()
+        else:
+            self._timer = self.loop.call_later(TICK, self._check)
+
+    def _head_is_late(self) -> bool:
+        now = self.loop.time()
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        if under_way or self.cycle is not self._cycle_seen:
+            self._cycle_seen, self._idle_since = self.cycle, now
+        return now - self._idle_since > HEAD_SECONDS
+
+    def _reads_too_slowly(self) -> bool:
+        unsent = self.transport.get_write_buffer_size()
+        slow = unsent > 0 and self._unsent - unsent < PACE * TICK
+        self._unsent, self._slow_ticks = unsent, self._slow_ticks + 1 if slow else 0
+        return self._slow_ticks > PATIENCE
+
+    def _answer(self, response: Response) -> None:
+        """Send an answer past the app and close."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # for the app, which may be in the middle of an answer of its own
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+        phrase = HTTPStatus(response.status_code).phrase.encode()
+        head = [b"HTTP/1.1 %d %s" % (response.status_code, phrase)]
+        head += [b"%s: %s" % header for header in response.raw_headers]
+        self.transport.write(b"\r\n".join([*head, b"Connection: close", b"", bytes(response.body)]))
+        self.transport.close()

@@ -1,0 +1,62 @@
+"""Several searches in one request; one that fails does not keep the others from an answer."""
+
+import asyncio
+import time
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import ValidationError
+
+from api.documents import milliseconds
+from api.errors import Fault, faults_of, public_text
+from api.forms import Limits, read_body
+from api.openapi import body, json_body, problems
+from api.requests import MOST_QUERIES, SearchBatch, SearchItems, SearchQuery
+from api.routes.common import ServiceDep, admitted
+from api.routes.search import check, find
+from api.schemas import QueryFailed, QueryFailure, QueryFound, SearchBatchAnswer
+from api.service import Service
+from api.tracing import current_request_id
+from embeddings.errors import LookalikeError, UsageError
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])
+
+AT_ONCE = 8  # of one request, so that it does not take all places where pictures are fetched
+_EXAMPLE = {"queries": [{"id": "cat-1", "limit": 5}, {"url": "https://example.org/dog.jpg", "tags": ["dog"]}]}
+
+
+@router.post(
+    "/search/batch",
+    responses=problems(403, 413, 415, 422, 503),
+    openapi_extra=body(json_body(SearchBatch, _EXAMPLE)),
+)
+async def search_batch(request: Request, service: ServiceDep) -> SearchBatchAnswer:
+    """Answer up to 32 queries, each by `url` or `id`, in their order: with what `/v1/search` says, or with an error."""
+    async with read_body(request, Limits(0, pictures=0)) as given:
+        items = given.parse(SearchItems).queries
+    started = time.perf_counter()
+    gate = asyncio.Semaphore(AT_ONCE)
+    answers = await asyncio.gather(*[_answer(service, gate, item) for item in items[:MOST_QUERIES]])
+    return SearchBatchAnswer(
+        request_id=current_request_id(),
+        model=service.embedder.identity.name,
+        took_ms=milliseconds(time.perf_counter() - started),
+        answers=list(answers),
+    )
+
+
+async def _answer(service: Service, gate: asyncio.Semaphore, item: object) -> QueryFound | QueryFailed:
+    try:
+        query = SearchQuery.model_validate(item)
+        check(query)
+        async with gate:
+            found = await find(service, query)
+    except ValidationError as error:
+        return _failed(UsageError.code, faults_of(error.errors()))
+    except LookalikeError as error:
+        return _failed(error.code, [Fault(error.field or "", public_text(error))])
+    return QueryFound(took_ms=found.took_ms, labels=found.labels, results=found.results)
+
+
+def _failed(code: str, faults: list[Fault]) -> QueryFailed:
+    message = "; ".join(f"{fault.field}: {fault.message}" if len(faults) > 1 else fault.message for fault in faults)
+    return QueryFailed(error=QueryFailure(code=code, message=message, field=faults[0].field or None))

@@ -1,0 +1,159 @@
+"""How little others notice of abuse: their time to an answer in quiet, and while all kinds of it come at once.
+
+    python -m benchmarks.abuse [--seconds 20] [--only uploads,parts,slow,queries]
+
+Starts the real service with the default model. Two honest clients, each with a key of its own, search by a photo of
+theirs, four times a second; abusers come from another address (127.0.0.2), without a key: uploads of 1 GB, false
+lengths, forms of 10,000 parts, 500 slow connections, 5,000 queries at once. All share this machine's processors: what
+the abusers spend on sending is part of what is measured.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import numpy as np
+import skimage
+
+from api.keys import KeyFile, Scope, new_key
+from benchmarks.common import write_results
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from abuse import Abuser, Heard, resident, tally, temporary_files
+
+PHOTOS = Path(skimage.__file__).parent / "data"
+QUERY = json.dumps({"id": "nosuch"}).encode()
+BETWEEN = 0.25
+KINDS: dict[str, Callable[[Abuser], list[Awaitable[Heard]]]] = {
+    "uploads": lambda abuser: [
+        abuser.upload(1_000_000_000),
+        abuser.upload_without_length(1_000_000_000),
+        abuser.announce_too_much(),
+        abuser.announce_too_little(),
+    ],
+    "parts": lambda abuser: [abuser.many_parts(10_000) for _ in range(10)],
+    "slow": lambda abuser: [abuser.slow_head(2) if i % 2 else abuser.slow_body(2) for i in range(500)],
+    "queries": lambda abuser: [abuser.query(QUERY) for _ in range(5000)],
+}
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--only", default=",".join(KINDS))
+    arguments = parser.parse_args()
+    kinds = arguments.only.split(",")
+    with (
+        TemporaryDirectory() as folder,
+        service(Path(folder)) as (address, process, keys),
+        ProcessPoolExecutor(1, get_context("spawn")) as abusers,
+    ):
+        results = asyncio.run(measured(address, process.pid, keys, arguments.seconds, kinds, abusers))
+    write_results("abuse", results)
+
+
+@contextmanager
+def service(data: Path) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str]]]:
+    """Run `lookalike serve` and give its address, its process and two keys."""
+    made = [new_key(name, Scope.WRITE) for name in ("ann", "bob")]
+    for _, key in made:
+        KeyFile(data).add(key)
+    command = [sys.executable, "lookalike.py", "serve", "--port", "0"]
+    environment = os.environ | {"LOOKALIKE_DATA": str(data), "LOOKALIKE_TRUSTED_PROXIES": "::1"}
+    with (data / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stderr=log, text=True)
+    try:
+        yield until_it_serves(data / "log"), process, [secret for secret, _ in made]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def until_it_serves(log: Path) -> str:
+    """Return the address that a service says it has."""
+    while True:
+        lines = [line for line in log.read_text().splitlines() if line.startswith("serving ")]
+        if lines:
+            return lines[0].split()[1]
+        time.sleep(0.2)
+
+
+async def measured(
+    address: str, pid: int, keys: list[str], seconds: float, kinds: list[str], abusers: ProcessPoolExecutor
+) -> dict[str, Any]:
+    """Return what honest clients see in quiet and under abuse, and what the abusers hear."""
+    async with httpx.AsyncClient(base_url=address, timeout=60, headers=bearer(keys[0])) as http:
+        for name in ("coffee.png", "chelsea.png", "rocket.jpg"):
+            answer = await http.post("/v1/images", files={"file": (PHOTOS / name).read_bytes()})
+            answer.raise_for_status()
+    await honest(address, keys, asyncio.create_task(asyncio.sleep(3)))
+    quiet = await honest(address, keys, asyncio.create_task(asyncio.sleep(seconds)))
+    before = resident(pid)
+    results: dict[str, Any] = {"seconds_between_searches_of_a_client": BETWEEN, "quiet": quiet}
+    for kind in kinds:
+        abusing = asyncio.get_running_loop().run_in_executor(abusers, abuse, address, kind, seconds)
+        results[kind] = await honest(address, keys, abusing)
+        heard = await abusing
+        results[kind]["times_quiet_p99"] = round(results[kind]["p99_ms"] / quiet["p99_ms"], 2)
+        results[kind]["abusers_heard"] = {f"{s} {c}".strip(): n for (s, c), n in tally(heard).items()}
+    results["memory_growth_mb"] = round((resident(pid) - before) / 1e6)
+    results["temporary_files_left"] = len(temporary_files(pid))
+    return results
+
+
+def abuse(address: str, kind: str, seconds: float) -> list[Heard]:
+    """Send one kind of abuse, again and again while there is time, from a process of its own."""
+
+    async def scene() -> list[Heard]:
+        heard: list[Heard] = []
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            heard += await asyncio.gather(*KINDS[kind](Abuser(address, source="127.0.0.2")))
+        return heard
+
+    return asyncio.run(scene())
+
+
+async def honest(address: str, keys: list[str], meanwhile: "asyncio.Future[Any]") -> dict[str, Any]:
+    """Search now and then while something goes on; return how long it took."""
+    photo = (PHOTOS / "rocket.jpg").read_bytes()
+    taken: list[float] = []
+    refused: list[int] = []
+
+    async def client(key: str) -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=60, headers=bearer(key)) as http:
+            while not meanwhile.done():
+                began = time.perf_counter()
+                answer = await http.post("/v1/search", files={"file": photo})
+                taken.append(time.perf_counter() - began)
+                if answer.status_code != 200:
+                    refused.append(answer.status_code)
+                await asyncio.sleep(BETWEEN)
+
+    await asyncio.gather(*[client(key) for key in keys])
+    await meanwhile
+    p50, p99 = np.percentile(np.array(taken) * 1000, [50, 99])
+    return {"searches": len(taken), "refused": len(refused), "p50_ms": round(p50, 1), "p99_ms": round(p99, 1)}
+
+
+def bearer(key: str) -> dict[str, str]:
+    """Return the header that brings a key."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Speaks the service's HTTP API over one pool of connections."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+
+from lookalike_client.errors import ApiError, NoAnswer, TryLater, error_of
+from lookalike_client.shapes import (
+    Collection,
+    Failure,
+    Found,
+    Image,
+    Job,
+    Labelled,
+    Page,
+    Session,
+    TagCount,
+    made,
+)
+
+T = TypeVar("T")
+
+Picture = bytes | str | Path  # the bytes of a picture, or the path of its file
+Box = tuple[float, float, float, float]  # x, y, width, height as fractions of the upright picture
+
+LONGEST_WAIT = 30.0  # seconds between two attempts
+
+
+class Client:
+    """A client of one service; may be used by several threads, and closes its connections at the end of a `with`.
+
+    Requests that the service is too busy for are sent again, as often as `attempts` says and after the time that it
+    asks for; so are writes, which carry an Idempotency-Key, so that none is done twice. `transport` is for tests.
+    """
+
+    def __init__(
+        self,
+        address: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        attempts: int = 3,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._attempts = attempts
+        self._http = httpx.Client(base_url=address, headers=headers, timeout=timeout, transport=transport)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    # ---- search and labels -------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        picture: Picture | None = None,
+        *,
+        url: str | None = None,
+        id: str | None = None,
+        collection: str | None = None,
+        limit: int = 20,
+        offset: int = 0,
+        min_score: float = -1.0,
+        tags: Sequence[str] = (),
+        box: Box | None = None,
+    ) -> Found:
+        """Return the pictures that look most like one of `picture`, `url` and `id`; `box` is the part that counts.
+
+        Raises ApiError, as all methods do: BadRequest, KeyRefused, NotFound, PictureRefused, UrlRefused, Conflict,
+        TryLater or NoAnswer.
+        """
+        values: dict[str, Any] = {"url": url, "id": id, "collection": collection, "limit": limit, "offset": offset}
+        values |= {"min_score": min_score, "tags": list(tags), "box": list(box) if box else None}
+        return made(Found, self._send("POST", "/v1/search", picture, values))
+
+    def search_many(self, queries: Sequence[dict[str, Any]]) -> list[Found | ApiError]:
+        """Answer up to 32 searches at once, each a dict of `search`'s keywords with `url` or `id`, or say why not."""
+        answers = self._send("POST", "/v1/search/batch", None, {"queries": list(queries)})["answers"]
+        return [error_of(one["error"], 0) if "error" in one else made(Found, one) for one in answers]
+
+    def labels(self, picture: Picture, *, limit: int = 5, min_confidence: float = 0.0) -> Labelled:
+        """Say what a picture shows."""
+        values = {"limit": limit, "min_confidence": min_confidence}
+        return made(Labelled, self._send("POST", "/v1/tags", picture, values)["images"][0])
+
+    def labels_of_urls(
+        self, urls: Sequence[str], *, limit: int = 5, min_confidence: float = 0.0
+    ) -> list[Labelled | ApiError]:
+        """Say what up to 32 pictures show, or why one cannot be looked at."""
+        values = {"urls": list(urls), "limit": limit, "min_confidence": min_confidence}
+        images = self._send("POST", "/v1/tags", None, values)["images"]
+        return [error_of(one["error"], 0) if "error" in one else made(Labelled, one) for one in images]
+
+    # ---- pictures ----------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        picture: Picture | None = None,
+        *,
+        url: str | None = None,
+        id: str | None = None,
+        collection: str | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> Image:
+        """Add a picture, or the one at a URL; one with the same id that was added before is replaced."""
+        values = {"url": url, "id": id, "collection": collection, "meta": meta}
+        return made(Image, self._send("POST", "/v1/images", picture, values, once=True))
+
+    def image(self, id: str, collection: str | None = None) -> Image:
+        """Return what is known of one picture."""
+        return made(Image, self._get(_image_path(id), collection=collection))
+
+    def images(
+        self, *, collection: str | None = None, tag: str | None = None, offset: int = 0, limit: int = 50
+    ) -> Page[Image]:
+        """Return a page of the pictures, in the order of their ids."""
+        return self._page("/v1/images", "images", Image, offset, limit, collection=collection, tag=tag)
+
+    def all_images(self, *, collection: str | None = None, tag: str | None = None) -> Iterator[Image]:
+        """Yield every picture, page after page."""
+        offset = 0
+        while page := self.images(collection=collection, tag=tag, offset=offset, limit=1000):
+            yield from page
+            offset += len(page)
+
+    def thumbnail(self, id: str, collection: str | None = None) -> bytes:
+        """Return a small JPEG of a picture, its longest side at most 320 pixels."""
+        return self._answer("GET", f"{_image_path(id)}/thumbnail", params=_given(collection=collection)).content
+
+    def remove(self, id: str, collection: str | None = None) -> None:
+        """Remove a picture from the index."""
+        self._answer("DELETE", _image_path(id), params=_given(collection=collection))
+
+    # ---- collections and jobs ----------------------------------------------------------------------------------
+
+    def tags(self, *, collection: str | None = None, offset: int = 0, limit: int = 1000) -> Page[TagCount]:
+        """Return the tags of a collection with their counts, the most frequent first."""
+        return self._page("/v1/tags", "tags", TagCount, offset, limit, collection=collection)
+
+    def collections(self, *, offset: int = 0, limit: int = 100) -> Page[Collection]:
+        """Return the collections by name."""
+        return self._page("/v1/collections", "collections", Collection, offset, limit)
+
+    def start_job(self, source: str, *, collection: str | None = None, prune: bool = False) -> Job:
+        """Index a library of the service's."""
+        values = {"source": source, "collection": collection, "prune": prune}
+        return made(Job, self._send("POST", "/v1/jobs", None, values, once=True))
+
+    def job(self, id: str) -> Job:
+        """Tell how far a job is."""
+        return made(Job, self._get(_job_path(id)))
+
+    def jobs(self, *, offset: int = 0, limit: int = 100) -> Page[Job]:
+        """Return the jobs, the newest first."""
+        return self._page("/v1/jobs", "jobs", Job, offset, limit)
+
+    def job_failures(self, id: str, *, offset: int = 0, limit: int = 100) -> Page[Failure]:
+        """Return the images that failed in a job's last run."""
+        return self._page(f"{_job_path(id)}/failures", "failures", Failure, offset, limit)
+
+    def cancel_job(self, id: str) -> Job:
+        """Cancel a job."""
+        return made(Job, self._answer("DELETE", _job_path(id)).json())
+
+    def retry_job(self, id: str) -> Job:
+        """Run an ended job again."""
+        return made(Job, self._answer("POST", f"{_job_path(id)}/retry").json())
+
+    def libraries(self) -> list[str]:
+        """Return the names that a job's source may have."""
+        return [library["name"] for library in self._get("/v1/libraries", limit=1000)["libraries"]]
+
+    def session(self) -> Session:
+        """Tell whom the service takes this client for."""
+        return made(Session, self._get("/v1/session"))
+
+    # ---- how it is sent ----------------------------------------------------------------------------------------
+
+    def _page(self, path: str, name: str, kind: type[T], offset: int, limit: int, **parameters: str | None) -> Page[T]:
+        document = self._get(path, offset=offset, limit=limit, **parameters)
+        items = [made(kind, item) for item in document[name]]
+        return Page(items, document["offset"], document["limit"], document["total"])
+
+    def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._answer("GET", path, params=_given(**parameters)).json())
+
+    def _send(
+        self, method: str, path: str, picture: Picture | None, values: dict[str, Any], once: bool = False
+    ) -> dict[str, Any]:
+        """Send values as JSON, or beside a picture as a form."""
+        given = _given(**values)
+        headers = {"Idempotency-Key": uuid.uuid4().hex} if once else {}
+        if picture is None:
+            return cast(dict[str, Any], self._answer(method, path, json=given, headers=headers).json())
+        name, data = ("", picture) if isinstance(picture, bytes) else (Path(picture).name, Path(picture).read_bytes())
+        form = {key: _text(key, value) for key, value in given.items()}
+        files = {"file": (name or "picture", data)}
+        return cast(dict[str, Any], self._answer(method, path, files=files, data=form, headers=headers).json())
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send a request until it is answered or there are no attempts left."""
+        for attempt in range(1, self._attempts + 1):
+            try:
+                return self._once(method, path, request)
+            except TryLater as error:
+                if attempt == self._attempts:
+                    raise
+                time.sleep(min(error.retry_after or 1.0, LONGEST_WAIT))
+        raise ValueError("attempts must be at least 1")
+
+    def _once(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise NoAnswer(f"{self._http.base_url} does not answer: {error}") from error
+        if answer.is_success:
+            return answer
+        wait = answer.headers.get("retry-after", "")
+        raise error_of(_problem(answer), answer.status_code, float(wait) if wait.isdigit() else None)
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    """Return the problem document of an answer; a proxy in between may have sent something else."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Return what was given: neither None nor an empty list."""
+    return {name: value for name, value in values.items() if value is not None and value != []}
+
+
+def _text(name: str, value: Any) -> Any:
+    """Return a value as a form has it: each tag a field of its own, everything else JSON or as it is."""
+    return value if name == "tags" or isinstance(value, str) else json.dumps(value)
+
+
+def _image_path(id: str) -> str:
+    return f"/v1/images/{quote(id, safe='')}"
+
+
+def _job_path(id: str) -> str:
+    return f"/v1/jobs/{quote(id, safe='')}"

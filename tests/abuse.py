@@ -1,0 +1,143 @@
+"""What a hostile client sends: far too much, what it did not announce, countless parts, next to nothing for ever.
+
+Shared by the tests of the service and by the benchmark of how little others notice.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+START = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\n"
+HEAD = f"{START}Content-Type: multipart/form-data; boundary=b\r\n"
+PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+BLOCK = b"x" * (1 << 20)
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one connection was answered: status 0 where it was closed without a word."""
+
+    status: int
+    code: str = ""
+
+
+class Abuser:
+    """Sends what no honest client would to one service."""
+
+    def __init__(self, address: str, source: str | None = None) -> None:
+        """Take the service's address, and the one to come from."""
+        self._source = (source, 0) if source else None
+        self._place = (urlsplit(address).hostname, urlsplit(address).port)
+
+    async def upload(self, size: int) -> Heard:
+        """Send one file of `size` bytes."""
+        head = f"{HEAD}Content-Length: {size + len(PART) + 9}\r\n\r\n".encode()
+        return await self._send(head + PART, size, b"\r\n--b--\r\n")
+
+    async def upload_without_length(self, size: int) -> Heard:
+        """Send a file in chunks whose sum nobody said."""
+        head = f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + b"%x\r\n%s\r\n" % (len(PART), PART)
+        return await self._send(head, size, b"0\r\n\r\n", chunked=True)
+
+    async def announce_too_much(self) -> Heard:
+        """Say that there is more than comes, and leave the connection open."""
+        return await self._send(f"{HEAD}Content-Length: 900000\r\n\r\n".encode() + PART + b"few bytes")
+
+    async def announce_too_little(self) -> Heard:
+        """Say that there is less than comes: the rest looks like a second request."""
+        return await self._send(f"{HEAD}Content-Length: 10\r\n\r\n".encode() + PART + b"more bytes\r\n\r\n")
+
+    async def many_parts(self, number: int) -> Heard:
+        """Send a form with so many fields."""
+        field = b'--b\r\nContent-Disposition: form-data; name="tags"\r\n\r\nx\r\n'
+        body = field * number + b"--b--\r\n"
+        return await self._send(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def slow_head(self, seconds_between: float) -> Heard:
+        """Send a head one line at a time, as long as the other side lets it be."""
+        return await self._trickle(b"GET / HTTP/1.1\r\n", b"X-More: y\r\n", seconds_between)
+
+    async def slow_body(self, seconds_between: float) -> Heard:
+        """Send a body one byte at a time."""
+        return await self._trickle(f"{HEAD}Content-Length: 900000\r\n\r\n".encode() + PART, b"x", seconds_between)
+
+    async def query(self, body: bytes) -> Heard:
+        """Search once, as an honest client would, on a connection of its own."""
+        head = f"{START}Content-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        return await self._send(head.encode() + body)
+
+    async def _send(self, head: bytes, size: int = 0, tail: bytes = b"", chunked: bool = False) -> Heard:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reader, writer = await asyncio.open_connection(*self._place, local_addr=self._source)
+                answer = asyncio.create_task(_heard(reader))
+                with contextlib.suppress(ConnectionError):  # it has answered, or has closed
+                    await _write(writer, head, size, tail, chunked)
+                heard = await answer
+                writer.close()
+                return heard
+        except OSError:
+            return Heard(0)
+
+    async def _trickle(self, head: bytes, drop: bytes, seconds: float) -> Heard:
+        try:
+            reader, writer = await asyncio.open_connection(*self._place, local_addr=self._source)
+            answer = asyncio.create_task(_heard(reader))
+            writer.write(head)
+            while not answer.done():
+                writer.write(drop)
+                await writer.drain()
+                await asyncio.wait([answer], timeout=seconds)
+            writer.close()
+            return answer.result()
+        except OSError:
+            return Heard(0)
+
+
+async def _write(writer: asyncio.StreamWriter, head: bytes, size: int, tail: bytes, chunked: bool) -> None:
+    writer.write(head)
+    while size > 0:
+        part = BLOCK[:size]
+        writer.write(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
+        await writer.drain()
+        size -= len(part)
+    writer.write(tail)
+    await writer.drain()
+
+
+async def _heard(reader: asyncio.StreamReader) -> Heard:
+    """Read one answer."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        body = json.loads(await reader.readexactly(length))
+    except (OSError, asyncio.IncompleteReadError):
+        return Heard(0)
+    return Heard(int(head.split()[1]), body.get("code", ""))
+
+
+def tally(heard: list[Heard]) -> Counter[tuple[int, str]]:
+    """Count the answers by status and code."""
+    return Counter((one.status, one.code) for one in heard)
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory that a process has."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024
+
+
+def temporary_files(pid: int) -> list[str]:
+    """Return the temporary files that a process has open; most have no name, so no folder shows them."""
+    links = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    return [link for link in links if link.startswith("/tmp/") and link.endswith("(deleted)")]

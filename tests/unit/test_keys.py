@@ -1,0 +1,92 @@
+"""API keys: what is kept of them, and what a change of the file does."""
+
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from api.keys import Key, KeyFile, KeyRing, Scope, new_key, parse_entry
+from embeddings.errors import KeysUnreadable, NotFound, UsageError
+from embeddings.settings import read_settings
+
+
+def test_a_secret_has_256_bits_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+    secret, key = new_key("ci", Scope.READ)
+    assert re.fullmatch(r"lk_[A-Za-z0-9_-]{43}", secret)
+    assert key.digest == hashlib.sha256(secret.encode()).hexdigest()
+    KeyFile(tmp_path).add(key)
+    text = (tmp_path / "keys.json").read_text()
+    assert key.digest in text and secret not in text and secret not in repr(key)
+    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+    assert new_key("ci", Scope.READ)[0] != secret
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a,b", "x" * 65, "é", "a\n"])
+def test_names_that_would_not_fit_a_setting(name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        new_key(name, Scope.READ)
+
+
+def test_scopes_cover_those_before_them() -> None:
+    covered = {(a, b) for a in Scope for b in Scope if a.covers(b)}
+    read, write, admin = Scope
+    assert covered == {(read, read), (write, read), (write, write), (admin, read), (admin, write), (admin, admin)}
+
+
+def test_a_running_service_sees_new_and_revoked_keys(tmp_path: Path) -> None:
+    ring = KeyRing(KeyFile(tmp_path), anyone=True)
+    assert not ring.needed
+    secret, key = new_key("ci", Scope.READ)
+    KeyFile(tmp_path).add(key)
+    assert ring.needed and ring.find(secret) == key and ring.find(secret + "x") is None
+    KeyFile(tmp_path).remove("ci")
+    assert ring.needed, "a list without keys lets nobody in"
+    assert ring.find(secret) is None
+    (tmp_path / "keys.json").unlink()
+    assert not ring.needed
+
+
+def test_without_the_file_a_public_service_stays_shut(tmp_path: Path) -> None:
+    assert KeyRing(KeyFile(tmp_path)).needed
+
+
+def test_a_name_is_taken_once(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path)
+    file.add(new_key("ci", Scope.READ)[1])
+    with pytest.raises(UsageError, match="ci already"):
+        file.add(new_key("ci", Scope.ADMIN)[1])
+    with pytest.raises(NotFound, match="nosuch"):
+        file.remove("nosuch")
+    assert [key.name for key in KeyFile(tmp_path).read()] == ["ci"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"keys": [{}]}', '{"keys": [{"name": "a", "scope": "god"}]}'])
+def test_a_damaged_file_lets_nobody_in(tmp_path: Path, text: str) -> None:
+    secret, key = new_key("ci", Scope.READ)
+    file = KeyFile(tmp_path)
+    file.add(key)
+    ring = KeyRing(file, anyone=True)
+    assert ring.find(secret)
+    file.path.write_text(text)
+    os.utime(file.path, ns=(1, 1))
+    with pytest.raises(KeysUnreadable, match=r"keys\.json"):
+        ring.find(secret)
+
+
+def test_keys_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret, key = new_key("fleet", Scope.WRITE)
+    monkeypatch.setenv("LOOKALIKE_API_KEYS", f"{key.entry}, ops:admin:{'0' * 64}")
+    fixed = list(map(parse_entry, read_settings().api_keys))
+    assert fixed[0] == Key("fleet", Scope.WRITE, key.digest) and fixed[1].scope == Scope.ADMIN
+    ring = KeyRing(KeyFile(tmp_path), fixed, anyone=True)
+    assert ring.needed and ring.find(secret) == fixed[0]
+
+
+def test_a_secret_put_there_by_mistake_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOKALIKE_API_KEYS", "lk_verysecret")
+    with pytest.raises(UsageError, match="LOOKALIKE_API_KEYS") as caught:
+        read_settings()
+    assert "verysecret" not in caught.value.message
