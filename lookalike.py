@@ -13,6 +13,7 @@ COMMANDS = {
     "index": "Make a collection hold every image of a folder.",
     "search": "Find the indexed pictures that look like an image.",
     "tag": "Say what is in images.",
+    "duplicates": "List what a collection has more than once, and the best copy of each.",
     "serve": "Answer searches over HTTP, with a page for people.",
     "models": "List the models that can be used.",
     "bench": "Measure decoding, network and search on this machine.",

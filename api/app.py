@@ -14,8 +14,9 @@ from api import errors
 from api.draining import Draining
 from api.guard import BrowserRules, Guard
 from api.openapi import name_problems
-from api.routes import collections, health, images, search, tags
+from api.routes import collections, duplicates, health, images, search, tags
 from api.routes import jobs as jobs_routes
+from api.scans import Scans
 from api.service import Embedder, Service
 from api.tracing import Tracing
 from embeddings.records import Store
@@ -52,6 +53,7 @@ def create_app(
     )
     app.state.service = service
     app.state.jobs = jobs
+    app.state.scans = Scans(settings.data, store, service.shelves, embedder.pool)
     app.state.stopping = asyncio.Event()
     errors.install(app)
     app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of)
@@ -61,6 +63,7 @@ def create_app(
     for router in (search.router, tags.router, images.router, collections.router, jobs_routes.router, health.router):
         app.include_router(router)
     app.include_router(jobs_routes.streams)
+    app.include_router(duplicates.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False))
     name_problems(app)
@@ -75,5 +78,6 @@ async def _page() -> FileResponse:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    async with service.running():
-        yield
+    with app.state.scans:
+        async with service.running():
+            yield
