@@ -1,5 +1,6 @@
 """Looks for duplicates in the background, one collection after another, and says how far it is."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,6 +20,7 @@ from embeddings.records import Collection, Store
 log = logging.getLogger(__name__)
 
 _NOTHING = Progress("reading", 0, 0)
+CLOCK_NS = 1_000_000_000  # two changes of a file within it may leave the same time
 FRESH_SECONDS = 60.0  # for so long nobody looks again unless asked to
 
 
@@ -48,6 +50,19 @@ class Scan:
     ended: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Stamp:
+    """What changes whenever the files do from which a catalogue is made."""
+
+    fingerprint: str
+    times: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def settled(self, now: int) -> bool:
+        """Return whether the files were left alone for so long that another change would show in their times."""
+        return now - max(self.times, default=now) > CLOCK_NS
+
+
 class _Stopped(Exception):
     """The scan was stopped, or the service is about to end."""
 
@@ -65,7 +80,7 @@ class Scans(Closing):
         self._stopping: set[str] = set()
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "duplicates")
-        self._catalogues: dict[str, tuple[object, Catalogue]] = {}
+        self._catalogues: dict[str, tuple[_Stamp, Catalogue]] = {}
 
     def of(self, name: str) -> Scan:
         """Return how far a collection's scan is."""
@@ -103,9 +118,11 @@ class Scans(Closing):
             kept = self._catalogues.get(name)
         if kept and kept[0] == stamp:
             return kept[1]
+        began = time.time_ns()
         made = Catalogue(collection, self.folder)
-        with self._lock:
-            self._catalogues[name] = self._stamp(collection), made
+        if stamp.settled(began):
+            with self._lock:
+                self._catalogues[name] = stamp, made
         return made
 
     def decide(self, name: str, group_id: str, action: Action) -> Decision:
@@ -159,9 +176,12 @@ class Scans(Closing):
             last = self._scans.get(name, Scan())
             self._scans[name] = replace(last, state=state, error=error, ended=time.monotonic())
 
-    def _stamp(self, collection: Collection) -> object:
-        """Return what changes whenever the files do from which a catalogue is made."""
+    def _stamp(self, collection: Collection) -> _Stamp:
         stem = f"{collection.name}_{collection.model.fingerprint}.sqlite3"
-        files = [self.folder / name for name in (stem, f"{stem}-wal", "decisions.sqlite3")]
-        states = [file.stat() if file.exists() else None for file in files]
-        return [collection.model.fingerprint, *[(s.st_mtime_ns, s.st_size) if s else None for s in states]]
+        times, sizes = [], []
+        for file in (stem, f"{stem}-wal", "decisions.sqlite3"):
+            with contextlib.suppress(FileNotFoundError):
+                state = (self.folder / file).stat()
+                times.append(state.st_mtime_ns)
+                sizes.append(state.st_size)
+        return _Stamp(collection.model.fingerprint, tuple(times), tuple(sizes))

@@ -55,7 +55,8 @@ async def listed(
     """List groups of pictures with the same bytes, of the same picture, and of pictures that look alike.
 
     Looking for them goes on in the background, and begins with the first request: `scan` says how far it is, and what
-    was found so far is in the answer. Only pictures that came, changed or went since are looked at.
+    was found so far is in the answer. A minute after it has ended, the next request has it look at what came, changed
+    or went since.
     """
     scan = await service.run(scans.freshen, collection)
     catalogue = await service.run(scans.catalogue, collection)
