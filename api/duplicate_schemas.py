@@ -41,7 +41,7 @@ class CopyOut(BaseModel):
 class GroupOut(BaseModel):
     """Pictures that belong together; nothing is ever deleted because of it."""
 
-    id: str = Field(examples=["near-054076db8beb4be74f0e6e4b"])
+    id: str = Field(examples=["near-054076db8beb4be7"])
     kind: Kind
     kept: bool = Field(description="Whether it was decided that all of them stay.")
     count: int = Field(description="Pictures in the group; of very large ones the first 500 are in `images`.")

@@ -114,8 +114,9 @@ def _print(catalogue: Catalogue, name: str, kind: str | None, kept: bool, machin
 def _print_group(group: GroupOut) -> None:
     click.echo(f"{group.id}: {group.count:,} pictures, {MEANING[group.kind]}" + (" (kept)" if group.kept else ""))
     for image in sorted(group.images, key=lambda image: image.id != group.best):
+        facts = _facts(image) + (", compared with" if image.id == group.reference else "")
         mark = f"  best ({group.best_because.replace('_', ' ')})" if image.id == group.best else ""
-        click.echo(f"  {'*' if mark else ' '} {image.path}  {_facts(image)}{mark}")
+        click.echo(f"  {'*' if mark else ' '} {image.path}  {facts}{mark}")
     click.echo("")
 
 

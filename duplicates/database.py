@@ -9,14 +9,19 @@ from embeddings.closing import Closing
 from embeddings.errors import DiskFull, StoreUnavailable
 from embeddings.files import storage_error
 
+PAGE = 16384  # bytes, so that rows with a vector share pages
 WAIT_SECONDS = 30.0  # for another process or thread that is writing
 
 
 class Database(Closing):
     """One file, used by one thread at a time; other threads and processes open it for themselves."""
 
-    def __init__(self, path: Path, schema: str, journal: str) -> None:
-        """Open the file, made with `schema` if it is not there. Raises DiskFull or StoreUnavailable."""
+    def __init__(self, path: Path, schema: str, *, precious: bool) -> None:
+        """Open the file, made with `schema` if it is not there. Raises DiskFull or StoreUnavailable.
+
+        What is `precious` is on the disk when a transaction ends. Other files are quicker, and readers never wait for
+        their writer; the last transactions may be lost with the power, never with the process.
+        """
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,8 +29,9 @@ class Database(Closing):
             raise storage_error(error, path.parent) from error
         with self._errors_are_ours():
             self._connection = sqlite3.connect(path, WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-            self._connection.execute(f"PRAGMA journal_mode = {journal}")
-            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA page_size = {PAGE}")
+            self._connection.execute(f"PRAGMA journal_mode = {'DELETE' if precious else 'WAL'}")
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if precious else 'NORMAL'}")
             self._connection.execute("PRAGMA foreign_keys = ON")
             with self.transaction() as cursor:
                 for statement in schema.split(";"):

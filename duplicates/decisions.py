@@ -51,7 +51,7 @@ class Decisions(Database):
 
     def __init__(self, folder: Path) -> None:
         """Open the file in `folder`. Raises DiskFull or StoreUnavailable."""
-        super().__init__(folder / "decisions.sqlite3", _SCHEMA, "DELETE")
+        super().__init__(folder / "decisions.sqlite3", _SCHEMA, precious=True)
 
     def put(self, collection: str, group_id: str, action: Action, parts: Sequence[Sequence[str]]) -> Decision:
         """Write a decision, in the place of an earlier one about the same group."""

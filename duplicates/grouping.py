@@ -122,7 +122,7 @@ def _group(
 
 
 def _name(kind: Kind, hashes: list[str]) -> str:
-    return f"{kind}-{hashlib.sha256(' '.join(sorted(hashes)).encode()).hexdigest()[:24]}"
+    return f"{kind}-{hashlib.sha256(' '.join(sorted(hashes)).encode()).hexdigest()[:16]}"
 
 
 def _largest_first(groups: list[Group], known: Known) -> list[Group]:

@@ -46,7 +46,7 @@ class Ledger(Database):
 
     def __init__(self, folder: Path, collection: str, model: ModelIdentity) -> None:
         """Open it in `folder`. Raises DiskFull or StoreUnavailable."""
-        super().__init__(folder / f"{collection}_{model.fingerprint}.sqlite3", SCHEMA, "WAL")
+        super().__init__(folder / f"{collection}_{model.fingerprint}.sqlite3", SCHEMA, precious=False)
 
     def pictures(self) -> dict[str, str]:
         """Return the content hash of every picture, by its id."""
@@ -159,18 +159,18 @@ class Ledger(Database):
     def unlooked(self, most: int) -> list[tuple[int, int, bool]]:
         """Return some pairs whose pixels are to be compared: (first, second, mirrored)."""
         with self.reading() as cursor:
-            found = cursor.execute("SELECT first, second, mirrored FROM pair WHERE looked = 0 LIMIT ?", (most,))
+            found = cursor.execute("SELECT first, second, mirrored FROM pair WHERE looked % 3 = 0 LIMIT ?", (most,))
             return [(first, second, bool(mirrored)) for first, second, mirrored in found]
 
     def looks_left(self) -> int:
         """Return the number of pairs whose pixels were not compared."""
         with self.reading() as cursor:
-            return _number(cursor, "SELECT count(*) FROM pair WHERE looked = 0")
+            return _number(cursor, "SELECT count(*) FROM pair WHERE looked % 3 = 0")
 
     def look_again(self) -> None:
         """Have pairs looked at once more whose pixels could not be read, for they may be there now."""
         with self.transaction() as cursor:
-            cursor.execute("UPDATE pair SET looked = 0 WHERE looked = 2")
+            cursor.execute("UPDATE pair SET looked = 3 WHERE looked = 2")
 
     def glances(self, contents: Sequence[int]) -> dict[int, np.ndarray]:
         """Return the small grey pictures, uint8 [SIDE, SIDE], that are kept of contents."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -25,9 +25,12 @@ from embeddings.files import storage_error
 from embeddings.images import DecodedImage, InputSpec
 from embeddings.records import Collection, Row
 
+T = TypeVar("T")
+
 READ_ROWS = 500
 PLACE_ROWS = 2048
-LOOK_PAIRS = 64
+LOOK_PAIRS = 256
+FILES_AT_ONCE = 32  # whose bytes are in memory
 COPIES_TRIED = 3
 GROWN = 4  # times as many pivots would be chosen now: then they are chosen anew
 
@@ -136,7 +139,7 @@ def _compare(ledger: Ledger, listen: Listener) -> None:
     listen(Progress("comparing", len(left), len(left)))
 
 
-def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut into lists of at most `size`."""
     rest = iter(items)
     while some := list(islice(rest, size)):
@@ -167,14 +170,19 @@ class _Second:
     def _seen(self, contents: set[int]) -> dict[int, np.ndarray]:
         """Return the small grey pictures of the contents that can be read."""
         kept = self._ledger.glances(sorted(contents))
-        waiting = {content: self._started(content) for content in sorted(contents - kept.keys())}
-        made = {content: grey(image) for content, future in waiting.items() if (image := _decoded(future)) is not None}
+        copies = {content: self._ledger.copies(content, COPIES_TRIED) for content in sorted(contents - kept.keys())}
+        rows = {row.id: row for row in self._collection.fetch([id_ for ids in copies.values() for id_ in ids])}
+        made: dict[int, np.ndarray] = {}
+        for some in _batches(copies, FILES_AT_ONCE):
+            futures = {c: self._started([rows[id_] for id_ in copies[c] if id_ in rows]) for c in some}
+            decoded = {content: _decoded(future) for content, future in futures.items()}
+            made |= {content: grey(image) for content, image in decoded.items() if image is not None}
         self._ledger.keep_glances(made)
         return kept | made
 
-    def _started(self, content: int) -> Future[DecodedImage] | None:
+    def _started(self, copies: list[Row]) -> Future[DecodedImage] | None:
         """Start decoding the first of a content's pictures that can be read."""
-        for row in self._collection.fetch(self._ledger.copies(content, COPIES_TRIED)):
+        for row in copies:
             try:
                 return self._decoder.decode(self._read(row), SPEC)
             except (NotFound, ImageError):  # a file that is gone, changed or elsewhere; another copy may be here

@@ -2,7 +2,8 @@
 
 `content` is a file's bytes, `picture` a row of the collection that has them. `placed` and `compared` say whether a
 content is in its cells and was compared in all of them, `cell.compared` the same of one cell. `pair` is two contents
-that may be alike; `looked` is 0 where their pixels are still to be compared, 2 where they could not be read, else 1.
+that may be alike; `looked` is 0 where their pixels are still to be compared, 1 where they were or need not be, 2 where
+they could not be read, and 3 where that is to be tried again.
 """
 
 SCHEMA = """
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS pair (
     agreement REAL, looked INTEGER NOT NULL,
     PRIMARY KEY (first, second)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pairs_of ON pair (second);
-CREATE INDEX IF NOT EXISTS unlooked ON pair (first) WHERE looked = 0;
+CREATE INDEX IF NOT EXISTS unlooked ON pair (first) WHERE looked % 3 = 0;
 CREATE TABLE IF NOT EXISTS pivot (number INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
 """

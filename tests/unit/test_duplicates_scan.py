@@ -150,6 +150,10 @@ def test_pictures_that_cannot_be_read_are_judged_more_strictly_and_looked_at_lat
     runner.scan()
     assert {"f", "g"} in runner.groups(Kind.NEAR)
     assert not any({"h", "i"} <= group for group in runner.groups())
+    with pytest.raises(_Stop):
+        runner.scan(stop_at=3)  # about to look again
+    assert runner.stages[-1].stage == "looking" and runner.stages[-1].total > 0
+    assert {"f", "g"} in runner.groups(Kind.NEAR)  # shown meanwhile as before
     runner.scan()
     assert {"f", "g", "h", "i"} & set(runner.read) == {"f", "g", "h", "i"}
 
