@@ -1,6 +1,7 @@
 """Duplicates as they are on the wire."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -133,7 +134,7 @@ class GroupsExport(BaseModel):
 class DecisionRequest(Request):
     """What is decided about a group."""
 
-    decision: Action
+    decision: Literal["keep_all", "not_duplicates"]
 
 
 class DecisionOut(BaseModel):

@@ -26,6 +26,7 @@ from api.scans import Scan, Scans
 from api.tracing import current_request_id
 from duplicates.alike import Kind
 from duplicates.catalogue import Catalogue
+from duplicates.decisions import Action
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["duplicates"])
 
@@ -146,7 +147,7 @@ async def decide(request: Request, service: ServiceDep, scans: ScansDep, id: Gro
     async with read_body(request, Limits(0, pictures=0)) as given:
         asked = given.parse(DecisionRequest)
     collection = asked.collection or service.settings.collection
-    return decision_document(await service.write(scans.decide, collection, id, asked.decision))
+    return decision_document(await service.write(scans.decide, collection, id, Action(asked.decision)))
 
 
 @router.delete("/duplicates/{id}/decision", status_code=204, responses=problems(403, 404, 422, 503, 507))
