@@ -4,14 +4,14 @@
 
 Rows are made up: vectors around 2,000 centres, and one in fifty a copy of another, with a cosine of 0.9 to 0.99 and a
 hash that differs in up to four bits. There are no files, so no pixels are compared. Then nothing has changed, and then
-1,000 rows are new. Memory is the most that the process ever held, less what it held before the first scan.
+1,000 rows are new. Memory is the most that the process held during the first scan, less what it held before; that of
+Milvus Lite, which runs in the process, is in it. Linux only.
 """
 
 import argparse
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -55,9 +55,9 @@ def measured(collection: Collection, data: Path, rows: int) -> dict[str, Any]:
     """Return what three scans cost and found."""
     source = Source(collection.model.dimension)
     planted = source.fill(collection, rows)
-    before = peak()
+    before = held_now()
     first = timed(collection, data)
-    grown = peak() - before
+    grown = most_held() - before
     again = timed(collection, data)
     planted |= source.fill(collection, NEW)
     after = timed(collection, data)
@@ -146,9 +146,20 @@ def unreadable(row: Row) -> bytes:
     raise NotFound(f"{row.path} is made up")
 
 
-def peak() -> float:
-    """Return the most memory this process ever held, in MB."""
-    return getrusage(RUSAGE_SELF).ru_maxrss / 1024
+def held_now() -> float:
+    """Return the memory this process holds, in MB, and begin to note the most it holds from now on."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def most_held() -> float:
+    """Return the most memory held since `held_now`, in MB."""
+    return _memory("VmHWM")
+
+
+def _memory(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 if __name__ == "__main__":
