@@ -14,6 +14,7 @@ COMMANDS = {
     "search": "Find the indexed pictures that look like an image.",
     "tag": "Say what is in images.",
     "copy": "Put a collection into another store, or under another name, as it is.",
+    "duplicates": "List what a collection has more than once, and the best copy of each.",
     "serve": "Answer searches over HTTP, with a page for people.",
     "jobs": "Start, watch, cancel and retry the jobs that workers do.",
     "worker": "Do the jobs that others start; on as many machines as wanted.",

@@ -23,8 +23,9 @@ from api.idempotency import Idempotency
 from api.keys import KeyFile, KeyRing
 from api.openapi import complete
 from api.rates import Rates
-from api.routes import collections, health, images, search, search_batch, session, tags
+from api.routes import collections, duplicates, health, images, search, search_batch, session, tags
 from api.routes import jobs as jobs_routes
+from api.scans import Scans
 from api.service import Embedder, Service
 from api.tracing import Tracing
 from embeddings.records import Store
@@ -72,6 +73,7 @@ def create_app(
     app.state.service = service
     app.state.jobs = jobs
     app.state.ring = ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
+    app.state.scans = Scans(settings.data, store, service.shelves, embedder.pool)
     app.state.stopping = asyncio.Event()
     errors.install(app)
     app.add_middleware(Idempotency, data=settings.data, refuse=errors.problem_of)
@@ -92,6 +94,7 @@ def create_app(
     if not settings.metrics_port:
         app.include_router(health.figures)
     app.include_router(jobs_routes.streams)
+    app.include_router(duplicates.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False))
     complete(app)
@@ -106,5 +109,6 @@ async def _page() -> FileResponse:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    async with service.running():
-        yield
+    with app.state.scans:
+        async with service.running():
+            yield

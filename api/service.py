@@ -19,7 +19,7 @@ from api.shelves import Shelves
 from embeddings.decoding import processors
 from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import StoreUnavailable
-from embeddings.images import Box, DecodedImage
+from embeddings.images import Box, DecodedImage, InputSpec
 from embeddings.records import Hit, ModelIdentity, Row, Store
 from embeddings.settings import Settings
 from embeddings.web import WebFetcher
@@ -34,9 +34,10 @@ THUMBNAIL_SIDE = 320
 
 
 class Thumbnailer(Protocol):
-    """What makes thumbnails, in a process that may be killed."""
+    """What makes thumbnails, and decodes, in a process that may be killed."""
 
     def thumbnail(self, data: bytes, side: int) -> Future[bytes]: ...
+    def decode(self, data: bytes, spec: InputSpec) -> Future[DecodedImage]: ...
 
 
 class Embedder(Protocol):

@@ -1,0 +1,181 @@
+"""Duplicates: groups by kind, with evidence; decisions about them; how far looking for them is."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from api.duplicate_documents import csv_lines, decision_document, group_documents, json_parts
+from api.duplicate_schemas import (
+    PAGE_EXAMPLE,
+    DecisionOut,
+    DecisionRequest,
+    DecisionsPage,
+    GroupOut,
+    GroupsExport,
+    GroupsPage,
+    ScanOut,
+    Totals,
+)
+from api.errors import public_text
+from api.forms import Limits, read_body
+from api.openapi import body, json_body, problems
+from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
+from api.scans import Scan, Scans
+from api.tracing import current_request_id
+from duplicates.alike import Kind
+from duplicates.catalogue import Catalogue
+from duplicates.decisions import Action
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["duplicates"])
+
+CSV = "text/csv; charset=utf-8"
+
+
+async def _scans(request: Request) -> Scans:
+    scans: Scans = request.app.state.scans
+    return scans
+
+
+ScansDep = Annotated[Scans, Depends(_scans)]
+KindQuery = Annotated[Kind | None, Query(description="Only groups of this kind.")]
+KeptQuery = Annotated[bool, Query(description="Also groups of which it was decided that all stay.")]
+GroupId = Annotated[str, Path(max_length=64, description="The id of a group.")]
+
+
+@router.get(
+    "/duplicates",
+    responses={200: {"content": {"application/json": {"example": PAGE_EXAMPLE}}}, **problems(404, 422, 503, 507)},
+)
+async def listed(
+    service: ServiceDep,
+    scans: ScansDep,
+    collection: CollectionDep,
+    kind: KindQuery = None,
+    kept: KeptQuery = False,
+    offset: Offset = 0,
+    limit: Annotated[int, Query(ge=1, le=100, description="Groups at most.")] = 20,
+) -> GroupsPage:
+    """List groups of pictures with the same bytes, of the same picture, and of pictures that look alike.
+
+    Looking for them goes on in the background, and begins with the first request: `scan` says how far it is, and what
+    was found so far is in the answer. A minute after it has ended, the next request has it look at what came, changed
+    or went since.
+    """
+    scan = await service.run(scans.freshen, collection)
+    catalogue = await service.run(scans.catalogue, collection)
+    groups = catalogue.groups(kind, kept)
+    page = groups[offset : offset + limit]
+    shown = await service.run(lambda: list(group_documents(catalogue, page, collection)))
+    return GroupsPage(
+        request_id=current_request_id(),
+        offset=offset,
+        limit=limit,
+        total=len(groups),
+        totals=_totals(catalogue, kept),
+        scan=_scan(scan, catalogue),
+        groups=shown,
+    )
+
+
+@router.get(
+    "/duplicates.csv",
+    responses={200: {"content": {"text/csv": {}}}, **problems(404, 422, 503, 507)},
+    response_class=StreamingResponse,
+)
+async def as_csv(
+    service: ServiceDep, scans: ScansDep, collection: CollectionDep, kind: KindQuery = None, kept: KeptQuery = False
+) -> StreamingResponse:
+    """Give all groups that are known as CSV, a line a picture."""
+    groups = await _all(service, scans, collection, kind, kept)
+    return StreamingResponse(csv_lines(groups), media_type=CSV, headers=_named(f"{collection}-duplicates.csv"))
+
+
+@router.get(
+    "/duplicates.json",
+    response_model=GroupsExport,
+    responses=problems(404, 422, 503, 507),
+)
+async def as_json(
+    service: ServiceDep, scans: ScansDep, collection: CollectionDep, kind: KindQuery = None, kept: KeptQuery = False
+) -> StreamingResponse:
+    """Give all groups that are known as one JSON document."""
+    groups = await _all(service, scans, collection, kind, kept)
+    headers = _named(f"{collection}-duplicates.json")
+    return StreamingResponse(json_parts(groups), media_type="application/json", headers=headers)
+
+
+@router.post("/duplicates/scan", status_code=202, responses=problems(403, 404, 422, 503, 507))
+async def start(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
+    """Look for duplicates now, taking up where an earlier scan stopped."""
+    scan = await service.run(scans.start, collection)
+    return _scan(scan, await service.run(scans.catalogue, collection))
+
+
+@router.delete("/duplicates/scan", responses=problems(403, 404, 422, 503, 507))
+async def stop(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
+    """Stop looking for duplicates, until it is started again; what was found stays."""
+    catalogue = await service.run(scans.catalogue, collection)
+    return _scan(scans.stop(collection), catalogue)
+
+
+@router.get("/duplicates/decisions", responses=problems(404, 422, 503, 507))
+async def decisions(
+    service: ServiceDep,
+    scans: ScansDep,
+    collection: CollectionDep,
+    offset: Offset = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Decisions at most.")] = 100,
+) -> DecisionsPage:
+    """List what was decided, the latest first."""
+    made = await service.run(scans.decisions, collection)
+    page = [decision_document(decision) for decision in made[offset : offset + limit]]
+    return DecisionsPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(made), decisions=page)
+
+
+@router.post(
+    "/duplicates/{id}",
+    responses=problems(403, 404, 413, 415, 422, 503, 507),
+    openapi_extra=body(json_body(DecisionRequest, {"decision": "keep_all", "collection": "photos"})),
+)
+async def decide(request: Request, service: ServiceDep, scans: ScansDep, id: GroupId) -> DecisionOut:
+    """Decide about a group, for good: `keep_all` shows it no more, `not_duplicates` takes it apart.
+
+    It holds for the pictures' contents, so renamed files and new indexing change nothing. No file or row is touched.
+    """
+    async with read_body(request, Limits(0, pictures=0)) as given:
+        asked = given.parse(DecisionRequest)
+    collection = asked.collection or service.settings.collection
+    return decision_document(await service.write(scans.decide, collection, id, Action(asked.decision)))
+
+
+@router.delete("/duplicates/{id}/decision", status_code=204, responses=problems(403, 404, 422, 503, 507))
+async def undo(service: ServiceDep, scans: ScansDep, collection: CollectionDep, id: GroupId) -> Response:
+    """Take a decision back."""
+    await service.write(scans.undo, collection, id)
+    return Response(status_code=204)
+
+
+async def _all(service: ServiceDep, scans: Scans, collection: str, kind: Kind | None, kept: bool) -> Iterator[GroupOut]:
+    catalogue = await service.run(scans.catalogue, collection)
+    return group_documents(catalogue, catalogue.groups(kind, kept), collection)
+
+
+def _named(file: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{file}"'}
+
+
+def _totals(catalogue: Catalogue, kept: bool) -> Totals:
+    return Totals(**{kind.value: len(catalogue.groups(kind, kept)) for kind in Kind})
+
+
+def _scan(scan: Scan, catalogue: Catalogue) -> ScanOut:
+    return ScanOut(
+        state=scan.state,
+        stage=scan.progress.stage,
+        scanned=scan.progress.done,
+        total=scan.progress.total,
+        complete_at=catalogue.complete_at,
+        reason=public_text(scan.error) if scan.error else None,
+    )

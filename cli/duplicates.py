@@ -1,0 +1,135 @@
+"""`lookalike duplicates`: list what a collection has more than once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from api.duplicate_documents import csv_lines, group_documents, json_parts
+from api.duplicate_schemas import CopyOut, GroupOut
+from api.shelves import Shelves
+from cli.common import collection_option, json_option, plural, progress_bar, settings_with, store_of
+from duplicates.alike import Kind
+from duplicates.catalogue import Catalogue
+from duplicates.decisions import Action, Decisions
+from duplicates.scan import Progress, folder_of, scan
+from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.errors import NotFound, UsageError
+from embeddings.records import Collection
+from embeddings.settings import Settings
+
+UNITS = {"reading": "pictures", "comparing": "cells", "looking": "pairs"}
+MEANING = {
+    Kind.EXACT: "the same bytes",
+    Kind.NEAR: "the same picture, saved again, resized, cropped or lightly edited",
+    Kind.SIMILAR: "another picture that looks alike",
+}
+
+
+@click.command()
+@collection_option
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Only groups of this kind.")
+@click.option("--kept", is_flag=True, help="Also groups of which it was decided that all stay.")
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line a picture.")
+@click.option("--keep-all", metavar="GROUP", multiple=True, help="Decide that all of GROUP stay; may be repeated.")
+@click.option("--not-duplicates", metavar="GROUP", multiple=True, help="Decide that GROUP's pictures are not alike.")
+@click.option("--undo", metavar="GROUP", multiple=True, help="Take back what was decided about GROUP.")
+def duplicates(
+    collection: str | None, kind: str | None, kept: bool, as_json: bool, as_csv: bool, **decided: Sequence[str]
+) -> None:
+    """List pictures that a collection has more than once, in groups, and suggest the best copy of each.
+
+    exact: the same bytes. near: the same picture, saved again, resized, mirrored, cropped a little or lightly edited.
+    similar: another picture that looks alike. Only what is new or changed since the last time is looked at; Ctrl-C
+    stops it, and the next run goes on from there. Nothing is deleted. Decisions are remembered by the files' contents.
+    """
+    if as_json and as_csv:
+        raise UsageError("choose either --json or --csv")
+    settings = settings_with(collection)
+    with store_of(settings) as store:
+        target = store.open(settings.collection)
+        if any(decided.values()):
+            _decide(target, settings, decided)
+        else:
+            _scan(target, settings)
+            _print(Catalogue(target, folder_of(settings.data)), target.name, kind, kept, (as_json, as_csv))
+
+
+def _decide(target: Collection, settings: Settings, decided: dict[str, Sequence[str]]) -> None:
+    folder = folder_of(settings.data)
+    actions = {"keep_all": Action.KEEP_ALL, "not_duplicates": Action.NOT_DUPLICATES}
+    for name, action in actions.items():
+        for group_id in decided[name]:
+            decision = Catalogue(target, folder).decide(group_id, action)
+            click.echo(f"{group_id}: {action.replace('_', ' ')} ({plural(len(decision.contents), 'content')})")
+    for group_id in decided["undo"]:
+        with Decisions(folder) as decisions:
+            if not decisions.undo(target.name, group_id):
+                raise NotFound(f"nothing was decided about a group {group_id!r} in the collection {target.name}")
+        click.echo(f"{group_id}: taken back")
+
+
+def _scan(target: Collection, settings: Settings) -> None:
+    """Bring what is known up to date, with a bar for each stage on stderr."""
+    shelves = Shelves(settings.data, settings.max_bytes)
+    limits = DecodeLimits(settings.max_bytes, settings.max_pixels, settings.decode_timeout, settings.decode_memory)
+    stages: dict[str, Any] = {}
+
+    def listen(progress: Progress) -> None:
+        if progress.stage not in stages:
+            for bar in stages.values():
+                bar.close()
+            stages[progress.stage] = progress_bar(progress.total, progress.stage, UNITS[progress.stage])
+        bar = stages[progress.stage]
+        if bar.total != progress.total:
+            bar.reset(progress.total)
+        bar.update(progress.done - bar.n)
+
+    with DecodePool(limits, settings.decode_processes) as pool:
+        try:
+            scan(target, folder_of(settings.data), lambda row: shelves.read(target.name, row), pool, listen)
+        except KeyboardInterrupt:
+            click.echo("stopped; the next run goes on from there", err=True)
+            raise
+        finally:
+            for bar in stages.values():
+                bar.close()
+
+
+def _print(catalogue: Catalogue, name: str, kind: str | None, kept: bool, machine: tuple[bool, bool]) -> None:
+    groups = catalogue.groups(Kind(kind) if kind else None, kept)
+    documents = group_documents(catalogue, groups, name)
+    as_json, as_csv = machine
+    if as_json or as_csv:
+        for part in json_parts(documents) if as_json else csv_lines(documents):
+            click.echo(part, nl=False)
+        return
+    for document in documents:
+        _print_group(document)
+    counts = ", ".join(f"{sum(group.kind is one for group in groups):,} {one}" for one in Kind)
+    click.echo(f"{name}: {plural(len(groups), 'group')} ({counts})", err=not groups)
+
+
+def _print_group(group: GroupOut) -> None:
+    click.echo(f"{group.id}: {group.count:,} pictures, {MEANING[group.kind]}" + (" (kept)" if group.kept else ""))
+    for image in sorted(group.images, key=lambda image: image.id != group.best):
+        facts = _facts(image) + (", compared with" if image.id == group.reference else "")
+        mark = f"  best ({group.best_because.replace('_', ' ')})" if image.id == group.best else ""
+        click.echo(f"  {'*' if mark else ' '} {image.path}  {facts}{mark}")
+    click.echo("")
+
+
+def _facts(image: CopyOut) -> str:
+    parts = [f"{image.width}x{image.height}", f"{image.bytes:,} bytes"]
+    if image.taken_at:
+        parts.append(f"{image.taken_at:%Y-%m-%d %H:%M}")
+    if image.copies > 1:
+        parts.append(plural(image.copies, "file"))
+    if image.evidence:
+        parts.append(f"score {image.evidence.score:.3f}, hash {image.evidence.phash_distance} bits")
+        if image.evidence.pixels is not None:
+            parts[-1] += f", pixels {image.evidence.pixels:.3f}"
+        if image.evidence.mirrored:
+            parts.append("mirrored")
+    return ", ".join(parts)

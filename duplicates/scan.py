@@ -1,0 +1,201 @@
+"""Brings what is known of a collection's duplicates up to date: only what is new, changed or gone is looked at.
+
+Each step writes what it has done in small transactions and asks the file what is left to do, so that a run that is
+stopped or killed is taken up where it was, and running again changes nothing.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from duplicates import cells
+from duplicates.alike import may_be_near
+from duplicates.ledger import Ledger, New
+from duplicates.pixels import SPEC, agreement, grey
+from embeddings.errors import Busy, ImageError, NotFound
+from embeddings.files import storage_error
+from embeddings.images import DecodedImage, InputSpec
+from embeddings.records import Collection, Row
+
+T = TypeVar("T")
+
+READ_ROWS = 500
+PLACE_ROWS = 2048
+LOOK_PAIRS = 256
+FILES_AT_ONCE = 32  # whose bytes are in memory
+COPIES_TRIED = 3
+GROWN = 4  # times as many pivots would be chosen now: then they are chosen anew
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: of `total` things of this stage, `done` are done.
+
+    Stages are `reading` (contents), `comparing` (cells of contents) and `looking` (pairs whose pixels are compared).
+    """
+
+    stage: str
+    done: int
+    total: int
+
+
+Listener = Callable[[Progress], None]
+ReadBytes = Callable[[Row], bytes]
+
+
+class Decoder(Protocol):
+    """What decodes pictures where they can do no harm: embeddings.decoding.DecodePool."""
+
+    def decode(self, data: bytes, spec: InputSpec) -> Future[DecodedImage]: ...
+
+
+def folder_of(data: Path) -> Path:
+    """Return where everything about duplicates is kept in a data directory."""
+    return data / "duplicates"
+
+
+def scan(collection: Collection, folder: Path, read: ReadBytes, decoder: Decoder, listen: Listener) -> None:
+    """Bring the ledger of a collection in `folder` up to date.
+
+    `read` returns the bytes of a row's picture, and raises NotFound or ImageError where there are none. Whatever
+    `listen` raises stops the run. Raises Busy where another process is at it, StoreUnavailable, DiskFull or NotFound.
+    """
+    with Ledger(folder, collection.name, collection.model) as ledger, _alone(folder, collection):
+        _read(collection, ledger, listen)
+        _compare(ledger, listen)
+        _Second(collection, ledger, read, decoder).look(listen)
+        ledger.complete()
+
+
+@contextmanager
+def _alone(folder: Path, collection: Collection) -> Iterator[None]:
+    """Hold the collection's lock, which the system releases when the process dies."""
+    path = folder / f"{collection.name}_{collection.model.fingerprint}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            text = f"duplicates of {collection.name} are being looked for by another process; try again when it is done"
+            raise Busy(text) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read(collection: Collection, ledger: Ledger, listen: Listener) -> None:
+    """Take the difference between the collection and what is known of it."""
+    before = ledger.pictures()
+    now = {known.id: known.content_hash for known in collection.known()}
+    ledger.remove([id_ for id_, content in before.items() if now.get(id_) != content])
+    new = {id_: content for id_, content in now.items() if before.get(id_) != content}
+    del before, now
+    there = {found for some in _batches(set(new.values()), READ_ROWS) for found in ledger.among(some)}
+    sources = {content: id_ for id_, content in new.items() if content not in there}
+    listen(Progress("reading", 0, len(sources)))
+    done = 0
+    for some in _batches(sources.values(), READ_ROWS):
+        rows = collection.fetch(some, with_vectors=True)
+        ledger.add([New(row.content_hash, row.phash, row.vector) for row in rows if row.vector is not None], [])
+        done += len(some)
+        listen(Progress("reading", done, len(sources)))
+    ledger.add([], new.items())
+    ledger.prune()
+
+
+def _compare(ledger: Ledger, listen: Listener) -> None:
+    """Find the pairs of contents that may be alike."""
+    count = ledger.contents()
+    wanted, there = cells.pivots_for(count), len(ledger.pivots())
+    if count and (there == 0 or wanted >= GROWN * there):
+        ledger.choose_pivots(wanted)
+    pivots = ledger.pivots()
+    while True:
+        ids, vectors = ledger.unplaced(PLACE_ROWS)
+        if not ids:
+            break
+        ledger.place(ids, cells.places(vectors, pivots))
+        listen(Progress("comparing", 0, count))
+    left = ledger.uncompared()
+    for done, cell in enumerate(left):
+        listen(Progress("comparing", done, len(left)))
+        for new in ledger.members(cell, new=True):
+            for others in ledger.members(cell, new=False):
+                listen(Progress("comparing", done, len(left)))
+                ledger.add_pairs((pair, may_be_near(pair.distance, pair.score)) for pair in cells.alike(new, others))
+        ledger.compared(cell)
+    ledger.all_compared()
+    listen(Progress("comparing", len(left), len(left)))
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut into lists of at most `size`."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+class _Second:
+    """Compares the pixels of the pairs that hash and vector take for one picture."""
+
+    def __init__(self, collection: Collection, ledger: Ledger, read: ReadBytes, decoder: Decoder) -> None:
+        self._collection = collection
+        self._ledger = ledger
+        self._read = read
+        self._decoder = decoder
+
+    def look(self, listen: Listener) -> None:
+        """Look at all pairs that were not looked at, and again at those whose pictures could not be read."""
+        self._ledger.look_again()
+        total = self._ledger.looks_left()
+        done = 0
+        listen(Progress("looking", 0, total))
+        while pairs := self._ledger.unlooked(LOOK_PAIRS):
+            seen = self._seen({content for first, second, _ in pairs for content in (first, second)})
+            self._ledger.looked((a, b, _agreement(seen.get(a), seen.get(b), mirrored)) for a, b, mirrored in pairs)
+            done += len(pairs)
+            listen(Progress("looking", done, total))
+
+    def _seen(self, contents: set[int]) -> dict[int, np.ndarray]:
+        """Return the small grey pictures of the contents that can be read."""
+        kept = self._ledger.glances(sorted(contents))
+        copies = {content: self._ledger.copies(content, COPIES_TRIED) for content in sorted(contents - kept.keys())}
+        rows = {row.id: row for row in self._collection.fetch([id_ for ids in copies.values() for id_ in ids])}
+        made: dict[int, np.ndarray] = {}
+        for some in _batches(copies, FILES_AT_ONCE):
+            futures = {c: self._started([rows[id_] for id_ in copies[c] if id_ in rows]) for c in some}
+            decoded = {content: _decoded(future) for content, future in futures.items()}
+            made |= {content: grey(image) for content, image in decoded.items() if image is not None}
+        self._ledger.keep_glances(made)
+        return kept | made
+
+    def _started(self, copies: list[Row]) -> Future[DecodedImage] | None:
+        """Start decoding the first of a content's pictures that can be read."""
+        for row in copies:
+            try:
+                return self._decoder.decode(self._read(row), SPEC)
+            except (NotFound, ImageError):  # a file that is gone, changed or elsewhere; another copy may be here
+                continue
+        return None
+
+
+def _decoded(future: Future[DecodedImage] | None) -> DecodedImage | None:
+    try:
+        return None if future is None else future.result()
+    except ImageError:
+        return None
+
+
+def _agreement(some: np.ndarray | None, other: np.ndarray | None, mirrored: bool) -> float | None:
+    return None if some is None or other is None else agreement(some, other, mirrored)
