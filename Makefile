@@ -15,7 +15,7 @@ run: $(VENV)/.run
 	@$(BIN)/lookalike run --port $(PORT) $(if $(PHOTOS),"$(PHOTOS)")
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
 
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow --timeout 1800

@@ -74,8 +74,7 @@ class MilvusServer:
                 self._command,
                 stdout=output,
                 stderr=output,
-                # after a kill, its parts wait for those of before to be given up; that usually takes 30 s
-                env={**os.environ, "ETCD_CONFIG_PATH": str(self._etcd), "COMMON_SESSION_TTL": "5"},
+                env={**os.environ, "ETCD_CONFIG_PATH": str(self._etcd)},
                 start_new_session=True,  # the command is a wrapper: its process group is what must be ended
             )
 

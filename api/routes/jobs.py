@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated
@@ -23,6 +24,7 @@ streams = APIRouter(prefix="/v1", tags=["jobs"])  # a watcher holds no place: it
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items at most.")]
 SECONDS_BETWEEN_EVENTS = 0.5
+SECONDS_OF_SILENCE = 15.0
 
 
 async def _jobs(request: Request) -> Jobs:
@@ -102,12 +104,15 @@ async def events(request: Request, service: ServiceDep, jobs: JobsDep, job_id: s
     await service.run(jobs.get, job_id)  # a problem document while there still can be one
 
     async def stream() -> AsyncIterator[str]:
-        before = None
+        before, said = None, time.monotonic()
         while before is None or not before.state.ended:
             job = await service.run(jobs.get, job_id)
             if job != before:
                 yield f"event: job\ndata: {_out(job).model_dump_json()}\n\n"
-                before = job
+                before, said = job, time.monotonic()
+            elif time.monotonic() - said > SECONDS_OF_SILENCE:
+                yield ": nothing new\n\n"  # proxies close what is silent for long
+                said = time.monotonic()
             if await request.is_disconnected() or request.app.state.stopping.is_set():
                 return
             await asyncio.sleep(0 if job.state.ended else SECONDS_BETWEEN_EVENTS)

@@ -15,7 +15,7 @@ from indexer.queue.opened import Opened, Openings
 from indexer.queue.orders import Order
 from indexer.queue.records import Records, Verdict
 from indexer.queue.sending import Sender
-from indexer.queue.stopping import Dropped, HandedBack, Patient, Stop, reason
+from indexer.queue.stopping import Dropped, HandedBack, NotReached, Patient, Stop, reason
 from indexer.reports import Failure, Progress
 from indexer.sources import Reference, Source
 
@@ -60,12 +60,18 @@ class ChunkIndexer:
         except Dropped:
             return
         except HandedBack:
-            self._sender.chunks([chunk])
-        except QueueUnavailable:
-            raise  # the message comes again, or the job's difference is taken again
+            self._hand_back(chunk)
+        except QueueUnavailable as error:  # the message comes again, or the job's difference is taken again
+            log.warning("%s", error.message)
         except LookalikeError as error:
             log.warning("job %s failed: %s", chunk.job_id, error.message)
             self._records.end(chunk.job_id, chunk.round, State.FAILED, reason=reason(error))
+
+    def _hand_back(self, chunk: Chunk) -> None:
+        try:
+            self._sender.chunks([chunk])
+        except QueueUnavailable as error:
+            log.warning("%s", error.message)
 
     def _index(self, chunk: Chunk, stop: Stop) -> None:
         order = self._records.order(chunk.job_id)
@@ -78,38 +84,36 @@ class ChunkIndexer:
             raise HandedBack
         self._figures.chunk(outcome)
         further = [chunk.rest(rest)] if rest else []
-        verdict = self._records.record(chunk, outcome, len(further))
+        verdict = stop.patiently(self._records.record, chunk, outcome, len(further))
         if verdict is not Verdict.STALE:
-            self._sender.chunks(further)
+            stop.patiently(self._sender.chunks, further)
         if verdict is Verdict.COMPLETE:
-            self._sender.plan(chunk.job_id, chunk.round)
+            stop.patiently(self._sender.plan, chunk.job_id, chunk.round)
 
     def _write(self, chunk: Chunk, opened: Opened, order: Order, stop: Stop) -> tuple[Outcome, list[Reference]]:
-        """Return what became of the references, and those that were not got to."""
+        """Return what became of the references, and those that were not begun before it was time to stop."""
         progress, source = Progress(), opened.source
         collection = WatchedLedger(opened.collection, self._figures)
-        indexing = Indexing(
-            WatchedSource(source, stop.check, self._figures),
-            collection,
-            self._embedder,
-            self._max_bytes,
-            progress,
-            lambda _: stop.check(),
-        )
-        rest: list[Reference] = []
-        try:
-            indexing.add(_missing(source, chunk.references, collection))
-        except HandedBack:
-            failed = {failure.path for failure in progress.failures}
-            rest = [r for r in _missing(source, chunk.references, collection) if r.path not in failed]
+        watched = WatchedSource(source, lambda: _check(stop), self._figures)
+        indexing = Indexing(watched, collection, self._embedder, self._max_bytes, progress, lambda _: stop.look())
+        indexing.add(_missing(source, chunk.references, collection))
         removed = 0
         if order.prune and indexing.moved:
             collection.delete(indexing.moved)
             removed = len(indexing.moved)
-        failures = tuple(_shown(source, failure) for failure in progress.failures)
+        left = {failure.path for failure in progress.failures if failure.code == NotReached.code}
+        rest = [reference for reference in chunk.references if reference.path in left]
+        failures = tuple(_shown(source, failure) for failure in progress.failures if failure.path not in left)
         done = len(chunk.references) - len(rest) - len(failures)
         copied = min(progress.copied, done)
         return Outcome(done - copied, copied, removed, failures), rest
+
+
+def _check(stop: Stop) -> None:
+    """Raise Dropped, or NotReached where no image is to be begun any more."""
+    stop.look()
+    if stop.over:
+        raise NotReached
 
 
 def _missing(source: Source, references: tuple[Reference, ...], collection: Ledger) -> Iterator[Reference]:

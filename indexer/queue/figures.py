@@ -94,7 +94,7 @@ class WatchedSource:
     """A source whose reading is counted and can be stopped; paths are shown as the source itself has them."""
 
     def __init__(self, source: Source, check: Callable[[], None], figures: Figures) -> None:
-        """Call `check` before each image is read."""
+        """Call `check` before each image is read; what it raises is raised there."""
         self.name = source.name
         self._source = source
         self._check = check
@@ -105,7 +105,7 @@ class WatchedSource:
         return self._source.references()
 
     def fetch(self, path: str, most: int) -> bytes:
-        """See Source; raises what `check` raises, too."""
+        """See Source."""
         self._check()
         with self._figures.timed("read"):
             data = self._source.fetch(path, most)

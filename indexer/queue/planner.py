@@ -81,8 +81,8 @@ class Planner:
             except HandedBack:
                 self._records.release(job_id)
                 self._sender.plan(job_id, round_)
-            except QueueUnavailable:
-                raise  # whoever looks after jobs finds that nobody plans this one
+            except QueueUnavailable as error:  # whoever looks after jobs finds that nobody plans this one
+                log.warning("%s", error.message)
             except LookalikeError as error:
                 log.warning("job %s failed: %s", job_id, error.message)
                 self._records.end(job_id, round_, State.FAILED, reason=reason(error))
@@ -127,7 +127,9 @@ class Planner:
         known_to_fail = {failed.path: failed for failed in self._records.failures(standing.order.id)}
         given_up = standing.attempts >= FRUITLESS_ROUNDS
         for block in difference(opened.source.name, listed, opened.collection):
-            stop.check()
+            if stop.over:
+                raise HandedBack
+            stop.look()
             round_.presence.add(block.ids)
             round_.unchanged += block.unchanged
             for item in block.unlistable:

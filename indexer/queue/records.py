@@ -84,20 +84,16 @@ class Records:
         with errors_are_ours(self.url):
             return bool(self._cancel(self._keys(job_id, "active"), [job_id, KEPT_SECONDS]))
 
-    def ids(self) -> list[str]:
-        """Return the ids of all jobs, the newest first."""
+    def jobs(self) -> list[Job]:
+        """Return all jobs, the newest first."""
         with errors_are_ours(self.url):
-            return list(self._redis.zrevrange(self._key("jobs"), 0, -1))
+            return self._jobs(self._redis.zrevrange(self._key("jobs"), 0, -1))
 
     def job(self, job_id: str) -> Job | None:
         """Return a job as it is now, None if Redis does not know it."""
         with errors_are_ours(self.url):
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.hgetall(self._key("job", job_id))
-            pipe.hvals(self._key("job", job_id, "done"))
-            pipe.time()
-            fields, done, now = pipe.execute()
-        return _job(fields, done, _seconds(now)) if "order" in fields else None
+            found = self._jobs([job_id])
+        return found[0] if found else None
 
     def order(self, job_id: str) -> Order | None:
         """Return what a job is to do, None if Redis does not know it."""
@@ -240,6 +236,20 @@ class Records:
             keys = sorted(self._redis.scan_iter(f"{start}*", count=1000))
             told = {key.removeprefix(start): self._redis.hgetall(key) for key in keys}
         return {name: fields for name, fields in told.items() if fields}
+
+    def _jobs(self, ids: list[str]) -> list[Job]:
+        """Return the jobs that are known, in two trips however many there are."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipe.hgetall(self._key("job", job_id))
+        pipe.time()
+        *found, now = pipe.execute()
+        known = [(job_id, fields) for job_id, fields in zip(ids, found, strict=True) if "order" in fields]
+        for job_id, fields in known:
+            if "indexed" not in fields:
+                pipe.hvals(self._key("job", job_id, "done"))
+        done = iter(pipe.execute())
+        return [_job(fields, [] if "indexed" in fields else next(done), _seconds(now)) for _, fields in known]
 
     def _keys(self, job_id: str, *shared: str) -> list[str]:
         """Return the keys of scripts: job, (shared ones), done, failures."""

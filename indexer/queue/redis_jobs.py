@@ -75,7 +75,7 @@ class RedisJobs(Closing):
         return _lost(order)
 
     def all(self) -> list[Job]:
-        known = [job for job in map(self._records.job, self._records.ids()) if job is not None]
+        known = self._records.jobs()
         there = {job.id for job in known}
         lost = [_lost(order) for order in self._orders if order.id not in there]
         return sorted([*map(self._seen, known), *lost], key=lambda job: job.id, reverse=True)

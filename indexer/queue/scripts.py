@@ -80,12 +80,14 @@ redis.call('HDEL', KEYS[1], 'waits')
 )
 
 # KEYS job, active, done, failures. ARGV round, id, seconds to keep, field, value, ... -> whether this ended it
+# Where the fields have the counts, those of chunks are not needed any more.
 END = (
     _CURRENT
     + """
 redis.call('HSET', KEYS[1], 'ended', now, unpack(ARGV, 4))
 redis.call('HDEL', KEYS[1], 'waits')
 redis.call('SREM', KEYS[2], ARGV[2])
+if redis.call('HEXISTS', KEYS[1], 'indexed') == 1 then redis.call('DEL', KEYS[3]) end
 for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, ARGV[3]) end
 return 1
 """

@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
-from embeddings.errors import LookalikeError, QueueUnavailable, StoreUnavailable
+from embeddings.errors import ImageError, LookalikeError, QueueUnavailable, StoreUnavailable
 from embeddings.records import Known, Row
 from indexer.ledger import Ledger
 
@@ -26,6 +26,12 @@ class HandedBack(RuntimeError):
     """The worker leaves, or has been at this for as long as it may: the rest is for another."""
 
 
+class NotReached(ImageError):
+    """The image was not begun before it was time to stop."""
+
+    code = "not_reached"
+
+
 class Stop:
     """Tells whoever works on a round of a job when to stop; safe to use from several threads."""
 
@@ -39,11 +45,14 @@ class Stop:
         self._end = time.monotonic() + seconds
         self._looked = time.monotonic()
 
-    def check(self) -> None:
-        """Raise Dropped or HandedBack if it is time."""
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self._leaving.is_set() or time.monotonic() > self._end
+
+    def look(self) -> None:
+        """Raise Dropped if nobody wants this any more, as was found out within the last second."""
         now = time.monotonic()
-        if self._leaving.is_set() or now > self._end:
-            raise HandedBack
         if now - self._looked > LOOK_SECONDS:
             self._looked = now
             self.check_current()
@@ -54,14 +63,16 @@ class Stop:
             raise Dropped
 
     def sleep(self, seconds: float) -> None:
-        """Wait; raises as `check`."""
+        """Wait. Raises HandedBack when it is over, and Dropped."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._leaving.wait(min(left, LOOK_SECONDS))
-            self.check()
+            if self.over:
+                raise HandedBack
+            self.look()
 
     def patiently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function until store and queue answer; raises as `check`, and what else it raises."""
+        """Call a function until store and queue answer; raises as `sleep`, and what else it raises."""
         for attempt in Retrying(
             retry=retry_if_exception_type((StoreUnavailable, QueueUnavailable)),
             wait=wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT),

@@ -8,15 +8,16 @@ from indexer.queue.celery_app import EMBED, PLAN
 from indexer.queue.chunks import Chunk
 from indexer.queue.embedding import ChunkIndexer
 from indexer.queue.planner import Planner
+from indexer.queue.requests import LoudRequest
 
 
 def register(app: Celery, planner: Planner, indexer: ChunkIndexer) -> None:
     """Make the app's workers do what is asked for by messages."""
 
-    @app.task(name=PLAN)
+    @app.task(name=PLAN, Request=LoudRequest)
     def plan(job_id: str, after: int) -> None:
         planner.plan(job_id, after)
 
-    @app.task(name=EMBED)
+    @app.task(name=EMBED, Request=LoudRequest)
     def embed(message: dict[str, Any]) -> None:
         indexer.index(Chunk.from_message(message))

@@ -102,7 +102,7 @@ def test_the_service_starts_jobs_that_workers_do(lookalike, photos, settings, re
     port = free_ports(1)[0]
     with (
         running(lookalike, "serve", "--port", port, **settings) as serving,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90) as client,
     ):
         assert serving.stderr is not None
         assert "serving" in serving.stderr.readline()
@@ -137,7 +137,7 @@ def test_the_service_starts_before_its_store_and_its_queue(lookalike, settings, 
     away = settings | {"LOOKALIKE_MILVUS_URI": f"http://127.0.0.1:{nobody}"}
     with (
         running(lookalike, "serve", "--port", port, **away) as serving,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90) as client,
     ):
         assert serving.stderr is not None
         assert "serving" in serving.stderr.readline()
