@@ -101,7 +101,7 @@ def test_mistakes_are_told_in_a_sentence(lookalike, photos, settings):
 def test_the_service_starts_jobs_that_workers_do(lookalike, photos, settings, redis):
     port = free_ports(1)[0]
     with (
-        running(lookalike, "serve", "--port", port, **settings) as serving,
+        running(lookalike, "serve", "--port", port, **settings | {"LOOKALIKE_METRICS_PORT": "0"}) as serving,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90) as client,
     ):
         assert serving.stderr is not None
