@@ -14,6 +14,7 @@ COMMANDS = {
     "search": "Find the indexed pictures that look like an image.",
     "tag": "Say what is in images.",
     "copy": "Put a collection into another store, or under another name, as it is.",
+    "compact": "Make a collection's vectors a tenth of their size, and back.",
     "serve": "Answer searches over HTTP, with a page for people.",
     "jobs": "Start, watch, cancel and retry the jobs that workers do.",
     "worker": "Do the jobs that others start; on as many machines as wanted.",
