@@ -84,10 +84,12 @@ class Library:
 
     def search(self, queries: list[Query]) -> list[list[Hit] | Exception]:
         """Answer several queries; those that ask the same of a collection go to the store in one call."""
-        groups: dict[tuple[str, tuple[str, ...], int, int], list[int]] = defaultdict(list)
+        groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for i, query in enumerate(queries):
             alone = i if query.depth >= _DEEP else 0
-            groups[query.collection.name, query.tags, query.depth, alone].append(i)
+            # a name may stand for another collection by now, and a compact one takes vectors of two lengths
+            space = query.collection.name, query.collection.model.fingerprint, len(query.vector)
+            groups[*space, query.tags, query.depth, alone].append(i)
         answers: list[list[Hit] | Exception] = [[] for _ in queries]
         for places in groups.values():
             for i, answer in zip(places, _search_alike([queries[i] for i in places]), strict=True):

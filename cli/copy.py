@@ -99,7 +99,7 @@ def copy(
         raise UsageError("a copy within one store needs a name of its own: give NEW_NAME, --to or --from")
     with _stores(*places, settings) as (here, there):
         original = _original(here, collection, places[0])
-        made = open_target(there, name, original.model)
+        made = open_target(there, name, original)
         report = _copy(original, made, places, merge)
     print_json(report) if as_json else _print(report, places[1])
 

@@ -8,6 +8,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from embeddings.spaces import ModelIdentity as ModelIdentity
+from embeddings.spaces import Projection
+
 
 @dataclass(frozen=True)
 class Tag:
@@ -15,18 +18,6 @@ class Tag:
 
     name: str
     confidence: float
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """What makes vectors comparable: two collections mix only if their fingerprints are the same.
-
-    `fingerprint` is 12 hexadecimal digits that cover weights, preprocessing and vector settings.
-    """
-
-    name: str
-    fingerprint: str
-    dimension: int
 
 
 @dataclass(frozen=True)
@@ -83,13 +74,25 @@ class CollectionInfo:
 
 
 class Collection(Protocol):
-    """One collection of rows made with one model."""
+    """One collection of rows made with one model.
 
-    name: str
-    model: ModelIdentity
+    A compact collection has its vectors through a `projection`. It takes those of the projection's model everywhere,
+    to search with and in rows, and gives only its own back, which it takes as they are: nobody need know. `model` is
+    the identity of the vectors that it keeps.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> ModelIdentity: ...
+    @property
+    def projection(self) -> Projection | None: ...
 
     def upsert(self, rows: Sequence[Row]) -> None:
-        """Write whole rows, replacing those with the same id; of two with one id in `rows` the later one stays."""
+        """Write whole rows, replacing those with the same id; of two with one id in `rows` the later one stays.
+
+        If the name stands for another collection meanwhile, the rows are written to that one as well.
+        """
 
     def search(
         self,
@@ -150,14 +153,32 @@ class Store(Protocol):
     def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
 
-    def create(self, name: str, model: ModelIdentity) -> Collection:
-        """Return the collection, made if it is not there. Raises ModelMismatch if another model made it."""
+    def create(self, name: str, model: ModelIdentity, projection: Projection | None = None) -> Collection:
+        """Return the collection, made if it is not there, compact if there is a `projection` (`model` is its identity).
+
+        Raises ModelMismatch if another model made it.
+        """
 
     def open(self, name: str, model: ModelIdentity | None = None) -> Collection:
-        """Return an existing collection. Raises NotFound, or ModelMismatch if it is not of `model`."""
+        """Return an existing collection. Raises NotFound, or ModelMismatch if it takes no vectors of `model`."""
+
+    def beside(self, name: str, projection: Projection) -> Collection:
+        """Make an empty compact collection beside the one in use, which `switch` can put in its place.
+
+        Those that were beside it before are removed, but for the one with full vectors. Raises NotFound.
+        """
+
+    def full(self, name: str) -> Collection | None:
+        """Return the collection with full vectors that the compact one in use was made from, None if it is not kept."""
+
+    def switch(self, name: str, collection: Collection) -> None:
+        """Let the name stand for a collection beside the one in use, which is then beside it; all or nothing."""
+
+    def drop_beside(self, name: str) -> list[CollectionInfo]:
+        """Remove the collections beside the one in use, and tell which they were. Raises NotFound."""
 
     def drop(self, name: str) -> None:
-        """Remove a collection and its rows. Raises NotFound."""
+        """Remove a collection and its rows, and those beside it. Raises NotFound."""
 
     def ready(self) -> None:
         """Return if the store answers; raises StoreUnavailable if it does not."""

@@ -9,33 +9,57 @@ import numpy as np
 
 from embeddings.closing import Closing
 from embeddings.errors import NotFound, StoreUnavailable
-from embeddings.records import CollectionInfo, Hit, Known, ModelIdentity, Row, Tag
+from embeddings.records import Collection, CollectionInfo, Hit, Known, Row, Tag
+from embeddings.spaces import ModelIdentity, Projection, normalised
 from embeddings.store.filters import storable
-from embeddings.store.names import check_model, check_name
+from embeddings.store.names import Made, check_model, check_name
 from embeddings.store.ranking import check_depth, nearest
-from embeddings.store.rows import check_row, normalised
+from embeddings.store.rows import check_row
+from embeddings.store.spaces import Space
 
 
 class MemoryCollection:
     """One collection, in a dictionary."""
 
-    def __init__(self, store: "MemoryStore", name: str, model: ModelIdentity) -> None:
+    def __init__(
+        self, store: "MemoryStore", name: str, model: ModelIdentity, projection: Projection | None = None
+    ) -> None:
         self.name = name
-        self.model = model
+        self.space = Space(model, projection)
         self._store = store
         self._kept: dict[str, Row] = {}
 
     @property
+    def model(self) -> ModelIdentity:
+        return self.space.model
+
+    @property
+    def projection(self) -> Projection | None:
+        return self.space.projection
+
+    @property
     def _rows(self) -> dict[str, Row]:
         """The rows, as long as the store answers and the collection is there."""
-        if self._store.open(self.name) is not self:
+        if self._store.open(self.name) is not self and self not in self._store.others(self.name):
             raise NotFound(f"the collection {self.name!r} is not there any more", field="collection")
         return self._kept
 
     def upsert(self, rows: Sequence[Row]) -> None:
-        for row in rows:
+        self._upsert(rows)
+        for one in self._successors():
+            one._upsert(rows)
+
+    def _upsert(self, rows: Sequence[Row]) -> None:
+        records = [{"vector": row.vector} for row in rows]
+        self.space.bring(records)
+        ours = [replace(row, vector=record["vector"]) for row, record in zip(rows, records, strict=True)]
+        for row in ours:
             check_row(row, self.model.dimension)
-        self._rows.update({row.id: _stored(row) for row in rows})
+        self._rows.update({row.id: _stored(row) for row in ours})
+
+    def _successors(self) -> list["MemoryCollection"]:
+        """Return the collection that the name was given to since this one was opened."""
+        return [self._store.open(self.name)] if self in self._store.left else []
 
     def search(
         self,
@@ -47,7 +71,7 @@ class MemoryCollection:
     ) -> list[list[Hit]]:
         check_depth(offset, limit)
         rows = [row for row in self._rows.values() if row.id != exclude and set(tags) <= _names(row)]
-        return [nearest(query, rows, limit, offset) for query in normalised(vectors)]
+        return [nearest(query, rows, limit, offset) for query in self.space.queries(vectors)]
 
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
         kept = self._rows
@@ -73,9 +97,10 @@ class MemoryCollection:
         return {row.content_hash: row for row in self._rows.values() if row.content_hash in wanted}
 
     def delete(self, ids: Sequence[str]) -> None:
-        rows = self._rows
-        for id_ in ids:
-            rows.pop(id_, None)
+        for collection in [self, *self._successors()]:
+            rows = collection._rows
+            for id_ in ids:
+                rows.pop(id_, None)
 
     def count(self, tag: str | None = None) -> int:
         return len(self._having(tag))
@@ -95,16 +120,18 @@ class MemoryStore(Closing):
 
     def __init__(self) -> None:
         self.available = True
+        self.left: list[MemoryCollection] = []  # those that were in use once
         self._collections: dict[str, MemoryCollection] = {}
+        self._others: dict[str, list[MemoryCollection]] = {}
 
     def collections(self) -> list[CollectionInfo]:
         self.ready()
         return [CollectionInfo(name, made.model, made.count()) for name, made in sorted(self._collections.items())]
 
-    def create(self, name: str, model: ModelIdentity) -> MemoryCollection:
+    def create(self, name: str, model: ModelIdentity, projection: Projection | None = None) -> MemoryCollection:
         self.ready()
         check_name(name)
-        self._collections.setdefault(name, MemoryCollection(self, name, model))
+        self._collections.setdefault(name, MemoryCollection(self, name, model, projection))
         return self.open(name, model)
 
     def open(self, name: str, model: ModelIdentity | None = None) -> MemoryCollection:
@@ -114,12 +141,40 @@ class MemoryStore(Closing):
             raise NotFound(f"there is no collection {name!r}", field="collection")
         collection = self._collections[name]
         if model is not None:
-            check_model(name, collection.model, model)
+            check_model(name, Made(collection.model, collection.space.base), model)
         return collection
+
+    def beside(self, name: str, projection: Projection) -> MemoryCollection:
+        self.open(name)
+        made = MemoryCollection(self, name, projection.identity, projection)
+        self._others[name] = [one for one in self.others(name) if one.projection is None] + [made]
+        return made
+
+    def full(self, name: str) -> MemoryCollection | None:
+        found = [one for one in self.others(name) if one.projection is None]
+        return found[0] if found and self.open(name).projection is not None else None
+
+    def others(self, name: str) -> list[MemoryCollection]:
+        """Return the collections beside the one in use."""
+        return self._others.get(name, [])
+
+    def switch(self, name: str, collection: Collection) -> None:
+        assert isinstance(collection, MemoryCollection) and collection in self.others(name)
+        before = self.open(name)
+        self._collections[name] = collection
+        self._others[name] = [one for one in self.others(name) if one is not collection] + [before]
+        self.left = [one for one in self.left if one is not collection] + [before]
+
+    def drop_beside(self, name: str) -> list[CollectionInfo]:
+        self.open(name)
+        infos = [CollectionInfo(name, one.model, one.count()) for one in self.others(name)]
+        self._others.pop(name, None)
+        return infos
 
     def drop(self, name: str) -> None:
         self.open(name)
         del self._collections[name]
+        self._others.pop(name, None)
 
     def ready(self) -> None:
         if not self.available:

@@ -49,17 +49,27 @@ class CopyProgress:
     missing: list[str] = field(default_factory=list)
 
 
-def open_target(store: Store, name: str, model: ModelIdentity) -> Collection:
-    """Return the collection that rows made with `model` go to, made if it is not there. Raises ModelMismatch."""
+def open_target(store: Store, name: str, source: Collection) -> Collection:
+    """Return the collection that the rows of `source` go to, made if it is not there: compact if that one is.
+
+    Raises ModelMismatch if its vectors would be others.
+    """
+    model = source.model
     try:
-        return store.create(name, model)
+        made = store.create(name, model, source.projection)
     except ModelMismatch as error:
-        there = store.open(name).model
-        raise ModelMismatch(
-            f"the collection {name!r} is there already, made with the model {there.name} ({there.fingerprint}), and "
-            f"takes no rows of {model.name} ({model.fingerprint}): give the copy a name of its own",
-            field="collection",
-        ) from error
+        raise _other_vectors(name, store.open(name).model, model) from error
+    if made.model.fingerprint != model.fingerprint:  # a compact one, which would project them
+        raise _other_vectors(name, made.model, model)
+    return made
+
+
+def _other_vectors(name: str, there: ModelIdentity, model: ModelIdentity) -> ModelMismatch:
+    return ModelMismatch(
+        f"the collection {name!r} is there already, made with the model {there.name} ({there.fingerprint}), and "
+        f"takes no rows of {model.name} ({model.fingerprint}): give the copy a name of its own",
+        field="collection",
+    )
 
 
 def copy_rows(

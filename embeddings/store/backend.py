@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from embeddings.records import ModelIdentity
 from embeddings.store.filters import Where
 
 
@@ -18,8 +17,8 @@ class Backend(Protocol):
     def ready(self) -> None:
         """Return if the engine answers; raises StoreUnavailable if it does not."""
 
-    def create(self, collection: str, model: ModelIdentity) -> None:
-        """Create an empty collection for vectors of a model, its description in it."""
+    def create(self, collection: str, dimension: int, written: str) -> None:
+        """Create an empty collection for vectors of `dimension`, with what is `written` of it (see names.py)."""
 
     def prepare(self, collection: str) -> None:
         """Make an existing collection ready for reading, whatever a crash left undone."""

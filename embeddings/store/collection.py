@@ -1,11 +1,14 @@
 """One collection in a Milvus: rows in, rows and neighbours out."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.records import Hit, Known, ModelIdentity, Row
+from embeddings.errors import ModelMismatch
+from embeddings.records import Hit, Known, Row
+from embeddings.spaces import ModelIdentity, Projection
 from embeddings.store.backend import Backend
 from embeddings.store.filters import Where, as_written, literals, tag_name
 from embeddings.store.ranking import check_depth, nearest
@@ -18,10 +21,10 @@ from embeddings.store.rows import (
     from_record,
     latest,
     normalise,
-    normalised,
     to_known,
     to_record,
 )
+from embeddings.store.spaces import Space
 
 _QUERIES_A_CALL = 128
 _IDS_A_CALL = 1000
@@ -29,26 +32,46 @@ _HASHES_A_CALL = 500
 _MOST_TO_SCORE = 5000
 
 
-class MilvusCollection:
-    """A collection; `real` is its name in the engine."""
+@dataclass(frozen=True)
+class Place:
+    """A collection in the engine, by its name there, and the space of its vectors."""
 
-    def __init__(self, backend: Backend, real: str, name: str, model: ModelIdentity) -> None:
+    real: str
+    space: Space
+
+
+class MilvusCollection:
+    """A collection that is at `place`; `moved` tells where the one called `name` is if that is elsewhere by now.
+
+    Reading stays with the collection that was opened. Writing follows the name: what is written while the name is given
+    to another collection goes to both, for nobody can tell whether those who build the other one have seen it.
+    """
+
+    def __init__(self, backend: Backend, name: str, place: Place, moved: Callable[[str], Place | None]) -> None:
         self.name = name
-        self.model = model
         self._backend = backend
-        self._real = real
+        self._place = place
+        self._moved = moved
+
+    @property
+    def real(self) -> str:
+        """Its name in the engine."""
+        return self._place.real
+
+    @property
+    def model(self) -> ModelIdentity:
+        return self._place.space.model
+
+    @property
+    def projection(self) -> Projection | None:
+        return self._place.space.projection
 
     def upsert(self, rows: Sequence[Row]) -> None:
         rows = latest(rows)
-        records = [to_record(row) for row in rows]
-        for row, record in zip(rows, records, strict=True):
-            check_record(row, record, self.model.dimension)
-        for batch in batches(records):
-            normalise(batch)
-            for record in batch:
-                record[TAG_KEYS] = self._backend.pack_tags(record[TAG_KEYS])
-            self._backend.run("upsert", collection_name=self._real, data=batch)
-            self._backend.written(self._real, len(batch))
+        self._follow(lambda place: self._upsert(place, rows))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        self._follow(lambda place: self._delete(place, ids))
 
     def search(
         self,
@@ -60,41 +83,32 @@ class MilvusCollection:
     ) -> list[list[Hit]]:
         check_depth(offset, limit)
         where = Where(tags=tuple(tags), not_id=exclude)
-        queries = normalised(vectors)
+        place = self._place  # one for all: what is written meanwhile may move it
+        queries = place.space.queries(vectors)
         hits: list[list[Hit]] = []
         for start in range(0, len(queries), _QUERIES_A_CALL):
-            hits += self._search(queries[start : start + _QUERIES_A_CALL], limit, offset, where)
+            hits += self._search(place, queries[start : start + _QUERIES_A_CALL], limit, offset, where)
         return hits
 
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
-        fields = [*SCALARS, "vector"] if with_vectors else list(SCALARS)
-        found: dict[str, Row] = {}
-        for start in range(0, len(ids), _IDS_A_CALL):
-            records = self._backend.run(
-                "query",
-                collection_name=self._real,
-                filter=f"id in {literals(tuple(ids[start : start + _IDS_A_CALL]))}",
-                output_fields=fields,
-            )
-            found |= {row.id: row for row in map(from_record, records)}
-        return [found[id_] for id_ in ids if id_ in found]
+        return self._fetch(self._place, ids, with_vectors)
 
     def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
-        ids = self._backend.page(self._real, Where(tags=_one(tag)), offset, limit)
+        ids = self._backend.page(self.real, Where(tags=_one(tag)), offset, limit)
         return self.fetch([as_written(id_) for id_ in ids])
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
         fields = [*SCALARS, "vector"] if with_vectors else list(SCALARS)
-        return map(from_record, self._backend.scan(self._real, fields))
+        return map(from_record, self._backend.scan(self.real, fields))
 
     def known(self, source: str | None = None) -> Iterator[Known]:
-        return map(to_known, self._backend.select(self._real, list(KNOWN), Where(source=source), strong=True))
+        return map(to_known, self._backend.select(self.real, list(KNOWN), Where(source=source), strong=True))
 
     def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
         found: dict[str, Known] = {}
         for start in range(0, len(ids), self._backend.most_ids):
             where = Where(ids=tuple(ids[start : start + self._backend.most_ids]))
-            records = self._backend.select(self._real, list(KNOWN), where, strong=True)
+            records = self._backend.select(self.real, list(KNOWN), where, strong=True)
             found |= {known.id: known for known in map(to_known, records)}
         return found
 
@@ -102,32 +116,69 @@ class MilvusCollection:
         ids: dict[str, str] = {}
         for start in range(0, len(hashes), _HASHES_A_CALL):
             where = Where(hashes=tuple(hashes[start : start + _HASHES_A_CALL]))
-            records = self._backend.select(self._real, ["id", "content_hash"], where)
+            records = self._backend.select(self.real, ["id", "content_hash"], where)
             ids |= {record["content_hash"]: as_written(record["id"]) for record in records}
         return {row.content_hash: row for row in self.fetch(list(ids.values()), with_vectors=True)}
 
-    def delete(self, ids: Sequence[str]) -> None:
-        for start in range(0, len(ids), _IDS_A_CALL):
-            some = tuple(ids[start : start + _IDS_A_CALL])
-            self._backend.run("delete", collection_name=self._real, filter=f"id in {literals(some)}")
-            self._backend.written(self._real, len(some))
-
     def count(self, tag: str | None = None) -> int:
-        return self._backend.count(self._real, Where(tags=_one(tag)))
+        return self._backend.count(self.real, Where(tags=_one(tag)))
 
     def facets(self) -> dict[str, int]:
         counts: Counter[str] = Counter()
-        for record in self._backend.select(self._real, [TAG_KEYS], Where()):
+        for record in self._backend.select(self.real, [TAG_KEYS], Where()):
             counts.update(record[TAG_KEYS])
         return {tag_name(key): count for key, count in counts.items()}
 
     def flush(self) -> None:
-        self._backend.run("flush", collection_name=self._real, patience=4)
+        self._backend.run("flush", collection_name=self.real, patience=4)
 
-    def _search(self, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
+    def _follow(self, write: Callable[[Place], None]) -> None:
+        """Write, and again for as long as the name stands for another collection when it is done."""
+        write(self._place)
+        while (now := self._moved(self.real)) is not None:
+            if now.space.base.fingerprint != self._place.space.base.fingerprint:
+                raise ModelMismatch(
+                    f"the collection {self.name!r} was made anew with another model meanwhile: run the same again",
+                    field="collection",
+                )
+            self._place = now
+            write(now)
+
+    def _upsert(self, place: Place, rows: Sequence[Row]) -> None:
+        records = [to_record(row) for row in rows]
+        place.space.bring(records)
+        for row, record in zip(rows, records, strict=True):
+            check_record(row, record, place.space.model.dimension)
+        for batch in batches(records):
+            normalise(batch)
+            for record in batch:
+                record[TAG_KEYS] = self._backend.pack_tags(record[TAG_KEYS])
+            self._backend.run("upsert", collection_name=place.real, data=batch)
+            self._backend.written(place.real, len(batch))
+
+    def _delete(self, place: Place, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _IDS_A_CALL):
+            some = tuple(ids[start : start + _IDS_A_CALL])
+            self._backend.run("delete", collection_name=place.real, filter=f"id in {literals(some)}")
+            self._backend.written(place.real, len(some))
+
+    def _fetch(self, place: Place, ids: Sequence[str], with_vectors: bool) -> list[Row]:
+        fields = [*SCALARS, "vector"] if with_vectors else list(SCALARS)
+        found: dict[str, Row] = {}
+        for start in range(0, len(ids), _IDS_A_CALL):
+            records = self._backend.run(
+                "query",
+                collection_name=place.real,
+                filter=f"id in {literals(tuple(ids[start : start + _IDS_A_CALL]))}",
+                output_fields=fields,
+            )
+            found |= {row.id: row for row in map(from_record, records)}
+        return [found[id_] for id_ in ids if id_ in found]
+
+    def _search(self, place: Place, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
         found = self._backend.run(
             "search",
-            collection_name=self._real,
+            collection_name=place.real,
             data=[query.tobytes() for query in queries],  # an array would be taken apart number by number
             anns_field="vector",
             limit=limit,
@@ -138,18 +189,18 @@ class MilvusCollection:
         )
         hits = [[Hit(from_record(hit["entity"]), float(hit["distance"])) for hit in some] for some in found]
         if where.tags and min(map(len, hits)) < limit:
-            hits = self._complete(queries, hits, limit, offset, where)
+            hits = self._complete(place, queries, hits, limit, offset, where)
         return [sorted(some, key=lambda hit: (-hit.score, hit.row.id)) for some in hits]
 
     def _complete(
-        self, queries: np.ndarray, hits: list[list[Hit]], limit: int, offset: int, where: Where
+        self, place: Place, queries: np.ndarray, hits: list[list[Hit]], limit: int, offset: int, where: Where
     ) -> list[list[Hit]]:
         """Score all rows that meet the conditions if a search missed some, as approximate indexes do for a rare tag."""
-        there = self._backend.count(self._real, where)
+        there = self._backend.count(place.real, where)
         if min(map(len, hits)) >= min(limit, there - offset) or there > _MOST_TO_SCORE:
             return hits
-        ids = self._backend.page(self._real, where, 0, there)
-        rows = self.fetch([as_written(id_) for id_ in ids], with_vectors=True)
+        ids = self._backend.page(place.real, where, 0, there)
+        rows = self._fetch(place, [as_written(id_) for id_ in ids], with_vectors=True)
         return [
             nearest(query, rows, limit, offset) if len(some) < min(limit, len(rows) - offset) else some
             for query, some in zip(queries, hits, strict=True)

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embeddings.errors import NotFound, StoreUnavailable
-from embeddings.records import ModelIdentity
 from embeddings.store.client import Client
 from embeddings.store.filters import Where, expression, storable, tag_key
 from embeddings.store.lite_engine import LiteEngine
-from embeddings.store.names import DESCRIPTION, description
+from embeddings.store.names import DESCRIPTION
 from embeddings.store.rows import TAG_KEYS
 
-_WRITES = frozenset(["create_collection", "drop_collection", "create_alias", "drop_alias", "upsert", "delete", "flush"])
+_ALIASES = ("create_alias", "alter_alias", "drop_alias")
+_WRITES = frozenset(["create_collection", "drop_collection", *_ALIASES, "upsert", "delete", "flush"])
 _WRITE_SECONDS = 600.0  # a write that was given up goes on in the engine, beside the next one
 _SCANNED_ROWS = 1000
 _FLUSH_ROWS = 1000  # rows that are not flushed are searched one by one in Python, and the last flush is waited for
@@ -53,12 +53,11 @@ class LiteBackend:
         with self._opened() as (_, client):
             client.version()
 
-    def create(self, collection: str, model: ModelIdentity) -> None:
-        written = description(model)
+    def create(self, collection: str, dimension: int, written: str) -> None:
         with self._opened() as (_, client), self._whole_or_anew():
             # Milvus Lite forgets the descriptions of collections
             client.create_collection(
-                collection, model.dimension, written, tag_keys_array=False, properties={DESCRIPTION: written}
+                collection, dimension, written, tag_keys_array=False, properties={DESCRIPTION: written}
             )
 
     def prepare(self, collection: str) -> None:

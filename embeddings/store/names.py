@@ -2,15 +2,32 @@
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from embeddings.errors import ModelMismatch, UsageError
-from embeddings.records import ModelIdentity
+from embeddings.spaces import ModelIdentity
 
 SCHEMA_VERSION = 1
 DESCRIPTION = "lookalike"
+AXES = "lookalike_axes"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _FINGERPRINT_ENDING = re.compile(r"_[0-9a-f]{12}$")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a collection says of itself: the space of its vectors, and the model they came from (`base`)."""
+
+    model: ModelIdentity
+    base: ModelIdentity
+
+    @property
+    def compact(self) -> bool:
+        """Whether there is a projection between the two."""
+        return self.model != self.base
 
 
 def check_name(name: str) -> None:
@@ -33,27 +50,49 @@ def real_name(name: str, model: ModelIdentity) -> str:
     return f"{name}_{model.fingerprint}"
 
 
-def description(model: ModelIdentity) -> str:
-    """Return what is written to a collection about the model that made it."""
-    written = {"model": model.name, "fingerprint": model.fingerprint, "dimension": model.dimension}
-    return json.dumps({DESCRIPTION: SCHEMA_VERSION, **written})
+def axes_name(name: str, model: ModelIdentity) -> str:
+    """Return where the projection of a compact collection is kept; no user's collection can be called so."""
+    return f"{axes_prefix(name)}{model.fingerprint}"
 
 
-def read_description(text: str) -> ModelIdentity | None:
-    """Return the model that `description` wrote, or None for a collection that is not ours."""
+def axes_prefix(name: str) -> str:
+    """Return how the collections that keep the projections of `name` begin; their fingerprint follows."""
+    return f"{name}_axes_"
+
+
+def is_real_name(real: str, name: str) -> bool:
+    """Return whether `real_name` gives this for `name` and some model."""
+    return real.startswith(f"{name}_") and _FINGERPRINT_ENDING.fullmatch(real, len(name)) is not None
+
+
+def description(model: ModelIdentity, base: ModelIdentity | None = None) -> str:
+    """Return what is written to a collection about its vectors: their space, and the model they were projected from."""
+    written = {DESCRIPTION: SCHEMA_VERSION, **_written(model)}
+    return json.dumps(written if base is None else {**written, "projected_from": _written(base)})
+
+
+def axes_description() -> str:
+    """Return what is written to a collection that keeps a projection."""
+    return json.dumps({AXES: SCHEMA_VERSION})
+
+
+def read_description(text: str) -> Made | None:
+    """Return what `description` wrote, or None for a collection that has no rows of ours."""
     try:
         written = json.loads(text)
         if written[DESCRIPTION] != SCHEMA_VERSION:
             return None
-        return ModelIdentity(str(written["model"]), str(written["fingerprint"]), int(written["dimension"]))
+        model = _read(written)
+        return Made(model, _read(written["projected_from"]) if "projected_from" in written else model)
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def check_model(name: str, made_with: ModelIdentity, asked: ModelIdentity) -> None:
-    """Raise ModelMismatch, which says what to do, unless both are the same model."""
-    if made_with.fingerprint == asked.fingerprint:
+def check_model(name: str, made: Made, asked: ModelIdentity) -> None:
+    """Raise ModelMismatch, which says what to do, unless the collection takes the vectors of the model `asked`."""
+    if asked.fingerprint in (made.model.fingerprint, made.base.fingerprint):
         return
+    made_with = made.base
     if made_with.name == asked.name:
         message = (
             f"the collection {name!r} was made with other weights or settings of {asked.name} "
@@ -66,3 +105,11 @@ def check_model(name: str, made_with: ModelIdentity, asked: ModelIdentity) -> No
             f"--model {made_with.name} (or LOOKALIKE_MODEL), or index into another collection with --collection"
         )
     raise ModelMismatch(message, field="collection")
+
+
+def _written(model: ModelIdentity) -> dict[str, str | int]:
+    return {"model": model.name, "fingerprint": model.fingerprint, "dimension": model.dimension}
+
+
+def _read(written: Mapping[str, Any]) -> ModelIdentity:
+    return ModelIdentity(str(written["model"]), str(written["fingerprint"]), int(written["dimension"]))

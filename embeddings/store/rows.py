@@ -11,6 +11,7 @@ import numpy as np
 
 from embeddings.errors import UsageError
 from embeddings.records import Known, Row, Tag
+from embeddings.spaces import normalised
 from embeddings.store.filters import as_written, storable, tag_key
 
 # VARCHAR fields and the bytes of UTF-8 they hold; 65,535 is the most an engine allows
@@ -50,7 +51,7 @@ def check_record(row: Row, record: Mapping[str, Any], dimension: int) -> None:
     together = sum(lengths) + len(lengths) + 1
     if len(row.tags) > MOST_TAGS or max(lengths, default=0) > TAG_KEY_BYTES or together > TEXTS["tags"]:
         raise UsageError(f"{row.path!r} has too many or too long tags ({MOST_TAGS} are possible)", field="tags")
-    if row.vector is None or row.vector.shape != (dimension,):
+    if record["vector"] is None or record["vector"].shape != (dimension,):
         raise UsageError(f"{row.path!r} has no vector of the collection's {dimension} dimensions", field="vector")
 
 
@@ -103,13 +104,6 @@ def to_known(record: Mapping[str, Any]) -> Known:
         modified_at=record["modified_at"],
         content_hash=as_written(record["content_hash"]),
     )
-
-
-def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Return float32 vectors of length one, whose inner product is the cosine; a zero vector stays as it is."""
-    vectors = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
 def normalise(records: Sequence[dict[str, Any]]) -> None:

@@ -10,10 +10,8 @@ from itertools import islice
 from typing import Any
 
 from embeddings.errors import StoreUnavailable
-from embeddings.records import ModelIdentity
 from embeddings.store.client import SESSION, STRONG, Client, LoadState, address
 from embeddings.store.filters import Where, as_written, expression, literal
-from embeddings.store.names import description
 from embeddings.store.ranking import DEEPEST
 from embeddings.store.rows import TAG_KEYS
 
@@ -57,8 +55,8 @@ class ServerBackend:
     def ready(self) -> None:
         self._client().version()
 
-    def create(self, collection: str, model: ModelIdentity) -> None:
-        self._client().create_collection(collection, model.dimension, description(model), tag_keys_array=True)
+    def create(self, collection: str, dimension: int, written: str) -> None:
+        self._client().create_collection(collection, dimension, written, tag_keys_array=True)
 
     def prepare(self, collection: str) -> None:
         if self.run("get_load_state", collection_name=collection)["state"] != LoadState.Loaded:

@@ -21,7 +21,7 @@ from embeddings.store import open_store
 from embeddings.store.backend import Backend
 from embeddings.store.lite import LiteBackend
 from embeddings.store.milvus import MilvusStore
-from embeddings.store.names import real_name
+from embeddings.store.names import description, real_name
 from embeddings.store.rows import normalised
 from embeddings.store.server import ServerBackend
 
@@ -219,7 +219,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
 
 
 def test_a_crash_between_collection_and_name_heals(backend: Backend) -> None:
-    backend.create(real_name("halfway", MODEL), MODEL)
+    backend.create(real_name("halfway", MODEL), MODEL.dimension, description(MODEL))
     store = MilvusStore(backend)
     assert "halfway" not in [info.name for info in store.collections()]
     collection = store.create("halfway", MODEL)

@@ -13,6 +13,7 @@ from toy import TOY
 from embeddings.errors import ModelMismatch, StoreUnavailable, UsageError
 from embeddings.locations import UPLOAD, upload_path
 from embeddings.records import ModelIdentity, Row, Tag
+from embeddings.spaces import Projection
 from embeddings.testing import MemoryCollection, MemoryStore
 from indexer import copying
 from indexer.copying import CopyProgress, copy_rows, open_target
@@ -127,11 +128,24 @@ def test_an_empty_collection_can_be_copied():
 
 
 def test_a_collection_of_another_model_is_refused():
-    store = MemoryStore()
+    store, source = MemoryStore(), MemoryStore().create("photos", TOY)
     store.create("photos", OTHER)
     with pytest.raises(ModelMismatch, match=r"resnet50 \(ba9876543210\).* toy \(000000000001\).*name of its own"):
-        open_target(store, "photos", TOY)
-    assert open_target(store, "two", TOY).model == TOY
+        open_target(store, "photos", source)
+    assert open_target(store, "two", source).model == TOY
+
+
+def test_a_compact_collection_is_copied_as_it_is():
+    projection = Projection(TOY, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[:2])
+    source = MemoryStore().create("photos", projection.identity, projection)
+    source.upsert([row("a"), row("b", vector=np.array([1, 0, 0], np.float32))])
+    store = MemoryStore()
+    target = open_target(store, "photos", source)
+    assert counts(copied(source, target)) == (2, 2, 0, 0)
+    check_same(source, store.open("photos", TOY))
+    full = MemoryStore().create("photos", TOY)
+    with pytest.raises(ModelMismatch, match="takes no rows"):
+        open_target(store, "photos", full)
 
 
 def test_a_copy_that_was_stopped_goes_on():
