@@ -20,7 +20,7 @@ from duplicates import cells
 from duplicates.alike import may_be_near
 from duplicates.ledger import Ledger, New
 from duplicates.pixels import SPEC, agreement, grey
-from embeddings.errors import Busy, ImageError, NotFound
+from embeddings.errors import Busy, ImageError, NotFound, UsageError
 from embeddings.files import storage_error
 from embeddings.images import DecodedImage, InputSpec
 from embeddings.records import Collection, Row
@@ -66,8 +66,15 @@ def scan(collection: Collection, folder: Path, read: ReadBytes, decoder: Decoder
     """Bring the ledger of a collection in `folder` up to date.
 
     `read` returns the bytes of a row's picture, and raises NotFound or ImageError where there are none. Whatever
-    `listen` raises stops the run. Raises Busy where another process is at it, StoreUnavailable, DiskFull or NotFound.
+    `listen` raises stops the run. Raises Busy where another process is at it, StoreUnavailable, DiskFull or NotFound,
+    and UsageError for a compact collection: its vectors have other distances than those that the limits are for.
     """
+    if collection.projection is not None:
+        raise UsageError(
+            f"{collection.name} is compact, and duplicates are told by full vectors: "
+            f"`lookalike compact {collection.name} --back` brings them back",
+            field="collection",
+        )
     with Ledger(folder, collection.name, collection.model) as ledger, _alone(folder, collection):
         _read(collection, ledger, listen)
         _compare(ledger, listen)

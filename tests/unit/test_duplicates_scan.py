@@ -17,6 +17,7 @@ from duplicates.ledger import Ledger
 from duplicates.scan import Progress, scan
 from embeddings.errors import Busy, NotFound, StoreUnavailable, UsageError
 from embeddings.records import ModelIdentity, Row
+from embeddings.spaces import Projection
 from embeddings.testing import MemoryStore
 
 FAR = 0xFFFF_FFFF_0000_0000  # a hash 32 bits from 0, mirrored or not
@@ -242,3 +243,12 @@ def test_many_contents_are_divided_into_cells_and_still_found(tmp_path):
     found = runner.groups(Kind.NEAR)
     expected = [{f"{i:04}", f"{i + 1:04}"} for i in range(0, 4200, 2)]
     assert sum(pair in found for pair in expected) >= 0.99 * len(expected)
+
+
+def test_a_compact_collection_is_refused(tmp_path):
+    runner = Runner(tmp_path)
+    axes = np.eye(MODEL.dimension, dtype=np.float32)[:2]
+    projection = Projection(MODEL, np.zeros(MODEL.dimension, np.float32), axes)
+    runner.collection = runner.store.create("compact", projection.identity, projection)
+    with pytest.raises(UsageError, match="--back"):
+        runner.scan()
