@@ -24,6 +24,7 @@ from embeddings.errors import LookalikeError, UsageError
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.store import open_store
+from embeddings.web import WebFetcher
 from indexer.opening import open_jobs
 
 BACKLOG = 2048
@@ -60,10 +61,12 @@ def serve_opened(
     store: Store,
     on_started: Callable[[str], None] | None = None,
     ring: KeyRing | None = None,
+    fetcher: WebFetcher | None = None,
 ) -> None:
     """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so.
 
-    `ring` has the API keys of `key_ring`, None: asked for here, and strangers are not let in without.
+    `ring` has the API keys of `key_ring`, None: asked for here, and strangers are not let in without. `fetcher` gets
+    pictures by their URLs, None: the usual one.
     """
     ring = ring or key_ring(settings, listener)
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -71,7 +74,7 @@ def serve_opened(
     with _taking(_address(listener)):
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
     with open_jobs(settings, store, embedder) as jobs:
-        app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener, settings.hosts), ring=ring)
+        app = create_app(settings, embedder, store, jobs, _hosts(listener, settings.hosts), fetcher, ring)
         with app.state.service.metrics.shown_at(settings.metrics_host, settings.metrics_port):
             _run(app, listener, settings.trusted_proxies, on_started or (lambda address: None))
 
