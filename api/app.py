@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
@@ -38,6 +38,7 @@ STATIC = Path(__file__).parent / "static"
 CALLERS = 4  # so many it takes to have the service full: one caller gets no more than this part of its places
 GZIP_FROM = 1024  # bytes
 GZIP_LEVEL = 5
+AS_IT_IS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/*", "application/octet-stream")  # pictures, and parts of them
 _FOR_OTHER_SITES: dict[str, Any] = {
     "allow_methods": ("GET", "HEAD", "POST", "DELETE"),
     "allow_headers": ("Authorization", "Idempotency-Key", "If-None-Match", "X-Request-ID"),
@@ -79,7 +80,7 @@ def create_app(
     app.state.stopping = asyncio.Event()
     errors.install(app)
     app.add_middleware(Idempotency, data=settings.data, refuse=errors.problem_of)
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL, exclude_content_types=AS_IT_IS)
     app.add_middleware(Heads)
     shares = Shares(max(1, settings.queue // CALLERS))
     app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), shares=shares, refuse=errors.problem_of)
