@@ -22,6 +22,7 @@ _PROBLEM_TEXTS = {
         "whatever the reason; one whose server does not give the picture is `url_unreachable`."
     ),
     429: "Too many requests from this key or address; Retry-After has the seconds to wait.",
+    431: "Address and headers together are larger than is allowed.",
     503: "Too many requests wait, or the store does not answer; see Retry-After.",
     507: "The disk of the data directory is full.",
 }
@@ -126,6 +127,7 @@ def complete(app: FastAPI) -> None:
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     describe(path, method, operation, problems)
+                    operation["responses"].setdefault("431", problems(431)["431"])
             add_examples(document)
         return document
 
