@@ -1,5 +1,6 @@
 """Who is calling, and what that caller may do: one table says which route needs which scope."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,14 @@ from api.guard import PROBES, same_origin
 from api.keys import Key, KeyRing
 from api.keys import Scope as KeyScope
 from api.rates import Rates, is_this_machine, network_of
+from api.turns import Shares, on_behalf_of
 from embeddings.errors import KeyRequired, KeyUnknown, LookalikeError, RateLimited, ScopeMissing
 
 COOKIE = "lookalike_key"
+
+REFUSALS = 600  # a minute that one caller is told at once; further ones come slowly
+MOST_HELD = 128  # refusals of one caller that are kept back at a time: as many as an address has connections
+HOLD = 1.0  # seconds; no Retry-After says less
 
 # What is not named here needs `read` to look and `write` for everything else, so that no route is left open by mistake.
 _PUBLIC = frozenset({"/", "/health", "/ready", "/v1/session"})
@@ -40,6 +46,21 @@ class Caller:
     address: str
     key: Key | None = None
     fault: LookalikeError | None = None  # why it may use public routes alone
+
+    @property
+    def account(self) -> str:
+        """What this caller's requests are counted under."""
+        return f"key {self.key.name}" if self.key else network_of(self.address)
+
+    @property
+    def title(self) -> str:
+        """What the caller is told of whom they are counted for."""
+        return f"the key {self.key.name}" if self.key else "this address"
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether this is a program of this machine, where nobody needs a key."""
+        return not self.key and not self.fault and is_this_machine(self.address)
 
     @property
     def name(self) -> str:
@@ -68,38 +89,63 @@ def identify(ring: KeyRing, address: str, secret: str | None) -> Caller:
 
 
 class Access:
-    """ASGI middleware that finds out who is calling, before anything is read or done for them."""
+    """ASGI middleware that finds out who is calling, before anything is read or done for them.
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, rates: Rates, refuse: Callable[[LookalikeError], ASGIApp]) -> None:
+    A caller may make so many requests a minute, and have so many under way. Whoever goes on asking after that is
+    answered slowly: a refusal costs little, but thousands of them a second would cost the others their time.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        ring: KeyRing,
+        rates: Rates,
+        shares: Shares,
+        refuse: Callable[[LookalikeError], ASGIApp],
+    ) -> None:
         self._app = app
         self._ring = ring
         self._rates = rates
+        self._shares = shares
         self._refuse = refuse
+        self._refusals = Rates(REFUSALS)
+        self._held = Shares(MOST_HELD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the caller in the request's state, or refuse one who asks too often."""
+        """Note the caller in the request's state, or refuse one who may not use this route or asks too much."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
         caller = identify(self._ring, client[0] if client else "-", secret_of(Headers(scope=scope)))
         scope.setdefault("state", {})["caller"] = caller
-        wait = 0.0 if scope["path"] in PROBES else self._wait(caller)
-        app = self._refuse(_too_many(caller, wait)) if wait else self._app
-        await app(scope, receive, send)
+        if error := self._fault(caller, scope):
+            if isinstance(error, RateLimited):
+                await self._hold(caller.account)
+            await self._refuse(error)(scope, receive, send)
+            return
+        with on_behalf_of(caller.account), self._shares.taken(caller.account):
+            await self._app(scope, receive, send)
 
-    def _wait(self, caller: Caller) -> float:
-        """Return the seconds that a caller must wait; programs of this machine need not where nobody needs a key."""
-        if caller.key:
-            return self._rates.wait(f"key {caller.key.name}")
-        if not caller.fault and is_this_machine(caller.address):
-            return 0.0
-        return self._rates.wait(network_of(caller.address))
+    def _fault(self, caller: Caller, scope: Scope) -> LookalikeError | None:
+        """Return why a request is refused; programs of this machine may do all where nobody needs a key."""
+        if scope["path"] in PROBES or caller.is_at_home:
+            return None
+        if self._shares.full(caller.account):
+            return RateLimited(
+                f"{self._shares.most} requests of {caller.title} are being answered; send the next later"
+            )
+        if wait := self._rates.wait(caller.account):
+            text = f"too many requests from {caller.title}; try again in {wait:.1f} seconds"
+            return RateLimited(text, retry_after=wait)
+        # the routes check this too; here it is done before a body is read or a route is looked for
+        return caller.fault if scope["path"].startswith("/v1/") and scope["path"] not in _PUBLIC else None
 
-
-def _too_many(caller: Caller, wait: float) -> RateLimited:
-    whose = f"the key {caller.key.name}" if caller.key else "this address"
-    return RateLimited(f"too many requests from {whose}; try again in {wait:.1f} seconds", retry_after=wait)
+    async def _hold(self, who: str) -> None:
+        """Keep a refusal back for a while where a caller hears them again and again."""
+        if self._refusals.wait(who) and not self._held.full(who):
+            with self._held.taken(who):
+                await asyncio.sleep(HOLD)
 
 
 def secret_of(headers: Headers) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
@@ -28,14 +28,17 @@ from api.routes import jobs as jobs_routes
 from api.scans import Scans
 from api.service import Embedder, Service
 from api.tracing import Tracing
+from api.turns import Shares
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.web import WebFetcher
 from indexer.jobs import Jobs
 
 STATIC = Path(__file__).parent / "static"
+CALLERS = 4  # so many it takes to have the service full: one caller gets no more than this part of its places
 GZIP_FROM = 1024  # bytes
 GZIP_LEVEL = 5
+AS_IT_IS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/*", "application/octet-stream")  # pictures, and parts of them
 _FOR_OTHER_SITES: dict[str, Any] = {
     "allow_methods": ("GET", "HEAD", "POST", "DELETE"),
     "allow_headers": ("Authorization", "Idempotency-Key", "If-None-Match", "X-Request-ID"),
@@ -77,9 +80,10 @@ def create_app(
     app.state.stopping = asyncio.Event()
     errors.install(app)
     app.add_middleware(Idempotency, data=settings.data, refuse=errors.problem_of)
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL, exclude_content_types=AS_IT_IS)
     app.add_middleware(Heads)
-    app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), refuse=errors.problem_of)
+    shares = Shares(max(1, settings.queue // CALLERS))
+    app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), shares=shares, refuse=errors.problem_of)
     app.add_middleware(Audit)
     app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of, origins=settings.cors_origins)
     app.add_middleware(Tracing, observe=service.metrics.request, on_failure=errors.internal_problem)

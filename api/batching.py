@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, TypeVar
 
+from api.turns import FairGate, Turns
 from embeddings.errors import Busy
 
 T = TypeVar("T")
@@ -34,15 +35,18 @@ class Batcher(Generic[T, R]):
     """Gives single items to `work`, which takes several at a time.
 
     An item that comes when nothing runs starts at once; those that come while a batch runs wait and go together, at
-    most `largest`. `work` runs in a thread of its own, one call at a time; it returns, or raises for all, and an
-    exception among its results is raised for that item alone.
+    most `largest`, one of each caller in turn. `work` runs in a thread of its own, one call at a time; it returns, or
+    raises for all, and an exception among its results is raised for that item alone.
     """
 
     def __init__(self, name: str, work: Callable[[list[T]], Sequence[R | Exception]], largest: int) -> None:
         self._name = name
         self._work = work
         self._largest = largest
-        self._waiting: asyncio.Queue[tuple[T, asyncio.Future[R]] | None] = asyncio.Queue(2 * largest)
+        self._room = FairGate(2 * largest)
+        self._waiting: Turns[tuple[T, asyncio.Future[R]]] = Turns()
+        self._something = asyncio.Event()  # waits, or the end has come
+        self._ending = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -52,23 +56,28 @@ class Batcher(Generic[T, R]):
             try:
                 yield
             finally:
-                await self._waiting.put(None)
+                self._ending = True
+                self._something.set()
                 await worker
 
     async def put(self, item: T) -> asyncio.Future[R]:
         """Hand over an item, waiting while too many do, and return the future of its result."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        await self._waiting.put((item, future))
+        await self._room.enter()
+        self._waiting.add((item, future))
+        self._something.set()
         return future
 
     async def _run(self, thread: ThreadPoolExecutor) -> None:
-        while entry := await self._waiting.get():
-            batch = [entry]
-            while len(batch) < self._largest and not self._waiting.empty():
-                if (entry := self._waiting.get_nowait()) is None:
-                    await self._serve(batch, thread)
+        while True:
+            await self._something.wait()
+            batch = [self._waiting.next() for _ in range(min(self._largest, len(self._waiting)))]
+            if not batch:
+                if self._ending:
                     return
-                batch.append(entry)
+                self._something.clear()
+            for _ in batch:
+                self._room.leave()
             await self._serve(batch, thread)
 
     async def _serve(self, batch: list[tuple[T, asyncio.Future[R]]], thread: ThreadPoolExecutor) -> None:

@@ -12,13 +12,13 @@ from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.errors import KINDS, problem
-from embeddings.errors import Busy, MalformedRequest
+from embeddings.errors import MalformedRequest
 
 log = logging.getLogger(__name__)
 
-MOST = 1024  # connections that are served; those beyond are told that the service is busy
-MOST_OF_ONE = 128  # the same for those from one address, unless it is a proxy's
-MOST_OPEN = 8192  # connections beyond these are closed without a word
+# Connections that are served, give or take the few that are just being taken; api.door refuses those beyond.
+MOST = 1024
+MOST_OF_ONE = 128  # those from one address, unless it is a proxy's
 HEAD_SECONDS = 15.0  # from the opening of a connection, or the last answer, to the end of a request's head
 TICK = 5.0
 PACE = 10_000  # bytes a second that a client must take of an answer
@@ -33,17 +33,19 @@ class Peers:
         self._served: Counter[str] = Counter()
         self._all = 0
 
-    def come(self, address: str) -> bool:
-        """Return whether a connection is served: those that are not take nobody's place."""
-        few = self._served[address] < MOST_OF_ONE or any(ip_address(address) in proxy for proxy in self._proxies)
-        if not few or self._all == MOST:
-            return False
+    def full(self, address: str) -> bool:
+        """Return whether no further connection of this address is served."""
+        if self._all >= MOST:
+            return True
+        return self._served[address] >= MOST_OF_ONE and not any(ip_address(address) in net for net in self._proxies)
+
+    def come(self, address: str) -> None:
+        """Count a connection."""
         self._served[address] += 1
         self._all += 1
-        return True
 
     def go(self, address: str) -> None:
-        """Forget a connection that was served."""
+        """Forget a connection."""
         self._all -= 1
         self._served[address] -= 1
         if not self._served[address]:
@@ -60,7 +62,6 @@ class Connection(H11Protocol):
         super().__init__(*args, **kwargs)
         self._peers = peers
         self._peer = ""
-        self._one_too_many = False
         self._timer: asyncio.TimerHandle | None = None
         self._cycle_seen: object = None
         self._idle_since = self.loop.time()
@@ -70,27 +71,16 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch the clock."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_OPEN:
-            transport.abort()
-            return
         self._peer = self.client[0] if self.client else ""
-        self._one_too_many = not self._peers.come(self._peer)
+        self._peers.come(self._peer)
         self._timer = self.loop.call_later(TICK, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching."""
         if self._timer:
             self._timer.cancel()
-            if not self._one_too_many:
-                self._peers.go(self._peer)
+            self._peers.go(self._peer)
         super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came, or, on a connection too many, say so at the least cost: there may be thousands."""
-        if not self._one_too_many:
-            super().data_received(data)
-        elif not self.transport.is_closing():
-            self._answer(problem(KINDS[Busy], Busy.code, str(Busy.__doc__)))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP with a problem document."""
@@ -127,8 +117,13 @@ class Connection(H11Protocol):
             if self.cycle.response_started:
                 self.transport.abort()
                 return
-        phrase = HTTPStatus(response.status_code).phrase.encode()
-        head = [b"HTTP/1.1 %d %s" % (response.status_code, phrase)]
-        head += [b"%s: %s" % header for header in response.raw_headers]
-        self.transport.write(b"\r\n".join([*head, b"Connection: close", b"", bytes(response.body)]))
+        self.transport.write(answer_bytes(response))
         self.transport.close()
+
+
+def answer_bytes(response: Response) -> bytes:
+    """Return an answer as it is sent past the app, before the connection closes."""
+    phrase = HTTPStatus(response.status_code).phrase.encode()
+    head = [b"HTTP/1.1 %d %s" % (response.status_code, phrase)]
+    head += [b"%s: %s" % header for header in response.raw_headers]
+    return b"\r\n".join([*head, b"Connection: close", b"", bytes(response.body)])

@@ -81,50 +81,6 @@ class GroupsPage(Page):
     groups: list[GroupOut]
 
 
-_COPY = {
-    "id": "cat",
-    "path": "/photos/cat.png",
-    "width": 451,
-    "height": 300,
-    "bytes": 223_403,
-    "content_hash": "9d" * 32,
-    "taken_at": None,
-    "modified_at": "2026-05-31T12:00:00Z",
-    "thumbnail": "/v1/images/cat/thumbnail?collection=photos",
-    "copies": 1,
-    "evidence": None,
-}
-_EVIDENCE = {"phash_distance": 4, "mirrored": False, "score": 0.961, "pixels": 0.997}
-_SMALL = {"id": "small", "path": "/photos/small.jpg", "width": 225, "height": 150, "bytes": 6_628}
-PAGE_EXAMPLE = {
-    "request_id": "0123456789abcdef0123456789abcdef",
-    "offset": 0,
-    "limit": 20,
-    "total": 1,
-    "totals": {"exact": 0, "near": 1, "similar": 0},
-    "scan": {
-        "state": "running",
-        "stage": "looking",
-        "scanned": 512,
-        "total": 7394,
-        "complete_at": None,
-        "reason": None,
-    },
-    "groups": [
-        {
-            "id": "near-170810678f77be8d",
-            "kind": "near",
-            "kept": False,
-            "count": 2,
-            "best": "cat",
-            "best_because": "resolution",
-            "reference": "cat",
-            "images": [_COPY, _COPY | _SMALL | {"content_hash": "a1" * 32, "evidence": _EVIDENCE}],
-        }
-    ],
-}
-
-
 class GroupsExport(BaseModel):
     """All groups in one document."""
 

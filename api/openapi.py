@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from api import idempotency
 from api.access import SECURITY_SCHEMES, describe
+from api.examples import add_examples
 from api.schemas import Problem
 
 _PROBLEM_TEXTS = {
@@ -21,6 +22,7 @@ _PROBLEM_TEXTS = {
         "whatever the reason; one whose server does not give the picture is `url_unreachable`."
     ),
     429: "Too many requests from this key or address; Retry-After has the seconds to wait.",
+    431: "Address and headers together are larger than is allowed.",
     503: "Too many requests wait, or the store does not answer; see Retry-After.",
     507: "The disk of the data directory is full.",
 }
@@ -84,7 +86,20 @@ def body(*kinds: dict[str, Any], fields: type[BaseModel] | None = None) -> dict[
     if fields:
         names = ", ".join(f"`{name}`" for name in fields.model_fields)
         extra["requestBody"]["description"] = f"Beside a picture as the whole body, {names} go into the query."
+        extra["parameters"] = [_parameter(name, of) for name, of in fields.model_json_schema()["properties"].items()]
     return extra
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a body's field as the query parameter that it may be instead; objects are JSON text there."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    flat = {key: value for key, value in schema.items() if key not in ("anyOf", "default", "description", "title")}
+    flat |= choices[0] if choices else {}
+    parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
+    said = schema.get("description") or flat.get("description", "")
+    parameter["description"] = f"{said} In the body or here, not in both.".strip()
+    is_json = flat.get("type") == "object"
+    return parameter | ({"content": {"application/json": {"schema": flat}}} if is_json else {"schema": flat})
 
 
 def _hoist(document: dict[str, Any]) -> None:
@@ -112,6 +127,8 @@ def complete(app: FastAPI) -> None:
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     describe(path, method, operation, problems)
+                    operation["responses"].setdefault("431", problems(431)["431"])
+            add_examples(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from PIL import Image
 
 from api.app import create_app
-from api.connections import MOST_OPEN, Connection, Peers
+from api.connections import MOST, Connection, Peers
+from api.door import LINGERING, Door
 from api.guard import LOOPBACK
 from api.keys import KeyFile, KeyRing, parse_entry
 from api.logs import log_config
@@ -24,11 +25,12 @@ from embeddings.errors import LookalikeError, UsageError
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.store import open_store
+from embeddings.web import WebFetcher
 from indexer.opening import open_jobs
 
 BACKLOG = 2048
 ACCEPTED_AT_ONCE = 16  # connections; asyncio takes as many as the backlog before it looks at anything else
-OPEN_FILES = 2 * MOST_OPEN
+OPEN_FILES = 4 * (MOST + LINGERING)  # a request has files of its own
 GRACE = 10  # seconds that answers under way may take after a Ctrl-C
 
 
@@ -60,10 +62,12 @@ def serve_opened(
     store: Store,
     on_started: Callable[[str], None] | None = None,
     ring: KeyRing | None = None,
+    fetcher: WebFetcher | None = None,
 ) -> None:
     """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so.
 
-    `ring` has the API keys of `key_ring`, None: asked for here, and strangers are not let in without.
+    `ring` has the API keys of `key_ring`, None: asked for here, and strangers are not let in without. `fetcher` gets
+    pictures by their URLs, None: the usual one.
     """
     ring = ring or key_ring(settings, listener)
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -71,7 +75,7 @@ def serve_opened(
     with _taking(_address(listener)):
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
     with open_jobs(settings, store, embedder) as jobs:
-        app = create_app(settings, embedder, store, jobs, hosts=_hosts(listener, settings.hosts), ring=ring)
+        app = create_app(settings, embedder, store, jobs, _hosts(listener, settings.hosts), fetcher, ring)
         with app.state.service.metrics.shown_at(settings.metrics_host, settings.metrics_port):
             _run(app, listener, settings.trusted_proxies, on_started or (lambda address: None))
 
@@ -167,10 +171,12 @@ class _Server(uvicorn.Server):
 
 
 def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_started: Callable[[str], None]) -> None:
+    peers = Peers(proxies)
     config = uvicorn.Config(
         app,
+        loop="asyncio",  # which asks the door for every connection; uvloop does not
         backlog=ACCEPTED_AT_ONCE,
-        http=partial(Connection, peers=Peers(proxies)),  # type: ignore[arg-type]
+        http=partial(Connection, peers=peers),  # type: ignore[arg-type]
         log_config=log_config(),
         access_log=False,
         server_header=False,
@@ -182,7 +188,7 @@ def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_start
     server = _Server(config, lambda: on_started(address), app.state.stopping.set)
     before = signal.signal(signal.SIGTERM, _stop)
     try:
-        server.run([listener])
+        server.run([Door(listener, peers)])
     except KeyboardInterrupt:
         pass  # uvicorn has stopped cleanly by now and raises the signal again for its caller
     finally:

@@ -16,6 +16,7 @@ from api.fetching import Fetched, Fetching
 from api.library import Library, Query
 from api.metrics import Metrics
 from api.shelves import Shelves
+from api.turns import FairGate
 from embeddings.decoding import processors
 from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import StoreUnavailable
@@ -75,11 +76,12 @@ class Service:
         self.shelves = Shelves(settings.data, settings.max_bytes)
         self.library = Library(store, embedder.identity, lambda: embedder.vocabulary, self.shelves)
         # as many pictures' bytes are in memory as keep the decode processes busy; the others wait on disk
-        self._decoding = asyncio.Semaphore(2 * (settings.decode_processes or processors()))
+        self._decoding = FairGate(2 * (settings.decode_processes or processors()))
         self._engine: Batcher[DecodedImage, Embedding] = Batcher("engine", self._finish, BATCH)
         self._searches: Batcher[Query, list[Hit]] = Batcher("search", self._search, BATCH)
         self._fetching = Fetching(fetcher, settings.max_bytes)
         self._writing = asyncio.Lock()
+        self._calling = FairGate(THREADS)
         self._threads = ThreadPoolExecutor(THREADS, "store")
 
     @asynccontextmanager
@@ -92,7 +94,8 @@ class Service:
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the result of a blocking call, made in one of the service's own threads."""
         call = partial(contextvars.copy_context().run, function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        async with self._calling.entered():
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Do as `run`, one call at a time, so that writers neither mix nor take all the threads."""
@@ -112,7 +115,7 @@ class Service:
     async def see(self, read: Callable[[], bytes], box: Box | None = None) -> Seen:
         """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
         started = time.perf_counter()
-        async with self._decoding:
+        async with self._decoding.entered():
             decoded = await self._in_pool(read, lambda data: self.embedder.submit(data, box))
             between = time.perf_counter()
             result = await self._engine.put(decoded)  # waits here, holding no more than it must, while many wait
@@ -134,7 +137,7 @@ class Service:
         kept = await self.run(self.shelves.thumbnail, row.content_hash)
         if kept is not None:
             return kept
-        async with self._decoding:
+        async with self._decoding.entered():
             made = await self._in_pool(
                 lambda: self.shelves.read(collection, row),
                 lambda data: self.embedder.pool.thumbnail(data, THUMBNAIL_SIDE),

@@ -5,6 +5,7 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -40,18 +41,45 @@ class Shelves:
         Raises NotFound if the file is gone, in a bucket, or no longer the one that was indexed, FileUnreadable,
         ImageTooLarge.
         """
+        with self._opened(collection, row) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > self._max_bytes:
+                raise ImageTooLarge(f"the file has {size:,} bytes, {self._max_bytes:,} are allowed")
+            try:
+                data = file.read(self._max_bytes + 1)
+            except OSError as error:
+                raise FileUnreadable(f"{display_path(row)} cannot be read: {error}") from error
+        if hashlib.sha256(data).hexdigest() != row.content_hash:
+            raise NotFound(_CHANGED, field="id")
+        return data
+
+    def open(self, collection: str, row: Row) -> BufferedReader:
+        """Return the file of an indexed picture, open at its start, after making sure that it is still the same.
+
+        Raises NotFound as `read` does, FileUnreadable.
+        """
+        file = self._opened(collection, row)
+        try:
+            if not _is_same(file, row):
+                raise NotFound(_CHANGED, field="id")
+        except OSError as error:
+            file.close()
+            raise FileUnreadable(f"{display_path(row)} cannot be read: {error}") from error
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _opened(self, collection: str, row: Row) -> BufferedReader:
         path = file_path(row, self._uploads(collection))
         if path is None:
             raise NotFound(_ELSEWHERE, field="id")
         try:
-            data = _read(path, self._max_bytes)
+            return _open(path)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(_GONE, field="id") from error
         except (OSError, ValueError) as error:
             raise FileUnreadable(f"{display_path(row)} cannot be read: {error}") from error
-        if hashlib.sha256(data).hexdigest() != row.content_hash:
-            raise NotFound(_CHANGED, field="id")
-        return data
 
     def stage(self, source: BinaryIO, collection: str) -> Staged:
         """Copy an upload next to its later place. Raises DiskFull or StoreUnavailable."""
@@ -116,12 +144,22 @@ def _copy(source: BinaryIO, target: IO[bytes]) -> tuple[str, int]:
     return digest.hexdigest(), target.tell()
 
 
-def _read(path: Path, most: int) -> bytes:
-    """Return a regular file's bytes; opening never waits, whatever has taken the file's place."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise ValueError("it is not a regular file")
-        if state.st_size > most:
-            raise ImageTooLarge(f"the file has {state.st_size:,} bytes, {most:,} are allowed")
-        return file.read(most + 1)
+def _open(path: Path) -> BufferedReader:
+    """Return a regular file, open; opening never waits, whatever has taken the file's place."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("it is not a regular file")
+    return file
+
+
+def _is_same(file: BufferedReader, row: Row) -> bool:
+    """Return whether a file is the one that was indexed: size and change time say so, or else its bytes."""
+    state = os.fstat(file.fileno())
+    if state.st_size != row.bytes:
+        return False
+    if row.source != UPLOAD and state.st_mtime_ns == row.modified_at:
+        return True
+    same = hashlib.file_digest(file, "sha256").hexdigest() == row.content_hash
+    file.seek(0)
+    return same

@@ -143,6 +143,10 @@ class Client:
         """Return a small JPEG of a picture, its longest side at most 320 pixels."""
         return self._answer("GET", f"{_image_path(id)}/thumbnail", params=_given(collection=collection)).content
 
+    def file(self, id: str, collection: str | None = None) -> bytes:
+        """Return the bytes of a picture as it was indexed, if they are on the service's machine."""
+        return self._answer("GET", f"{_image_path(id)}/file", params=_given(collection=collection)).content
+
     def remove(self, id: str, collection: str | None = None) -> None:
         """Remove a picture from the index."""
         self._answer("DELETE", _image_path(id), params=_given(collection=collection))

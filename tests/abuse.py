@@ -6,13 +6,13 @@ Shared by the tests of the service and by the benchmark of how little others not
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-START = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\n"
-HEAD = f"{START}Content-Type: multipart/form-data; boundary=b\r\n"
+MULTIPART = "Content-Type: multipart/form-data; boundary=b\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
 BLOCK = b"x" * (1 << 20)
 PATIENCE = 120.0
@@ -29,34 +29,38 @@ class Heard:
 class Abuser:
     """Sends what no honest client would to one service."""
 
-    def __init__(self, address: str, source: str | None = None) -> None:
-        """Take the service's address, and the one to come from."""
+    def __init__(self, address: str, source: str | None = None, key: str | None = None) -> None:
+        """Take the service's address, the one to come from, and an API key."""
+        self._start = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\n"
+        if key:
+            self._start += f"Authorization: Bearer {key}\r\n"
+        self._head = self._start + MULTIPART
         self._source = (source, 0) if source else None
         self._place = (urlsplit(address).hostname, urlsplit(address).port)
 
     async def upload(self, size: int) -> Heard:
         """Send one file of `size` bytes."""
-        head = f"{HEAD}Content-Length: {size + len(PART) + 9}\r\n\r\n".encode()
+        head = f"{self._head}Content-Length: {size + len(PART) + 9}\r\n\r\n".encode()
         return await self._send(head + PART, size, b"\r\n--b--\r\n")
 
     async def upload_without_length(self, size: int) -> Heard:
         """Send a file in chunks whose sum nobody said."""
-        head = f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + b"%x\r\n%s\r\n" % (len(PART), PART)
+        head = f"{self._head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"%x\r\n%s\r\n" % (len(PART), PART)
         return await self._send(head, size, b"0\r\n\r\n", chunked=True)
 
     async def announce_too_much(self) -> Heard:
         """Say that there is more than comes, and leave the connection open."""
-        return await self._send(f"{HEAD}Content-Length: 900000\r\n\r\n".encode() + PART + b"few bytes")
+        return await self._send(f"{self._head}Content-Length: 900000\r\n\r\n".encode() + PART + b"few bytes")
 
     async def announce_too_little(self) -> Heard:
         """Say that there is less than comes: the rest looks like a second request."""
-        return await self._send(f"{HEAD}Content-Length: 10\r\n\r\n".encode() + PART + b"more bytes\r\n\r\n")
+        return await self._send(f"{self._head}Content-Length: 10\r\n\r\n".encode() + PART + b"more bytes\r\n\r\n")
 
     async def many_parts(self, number: int) -> Heard:
         """Send a form with so many fields."""
         field = b'--b\r\nContent-Disposition: form-data; name="tags"\r\n\r\nx\r\n'
         body = field * number + b"--b--\r\n"
-        return await self._send(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return await self._send(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async def slow_head(self, seconds_between: float) -> Heard:
         """Send a head one line at a time, as long as the other side lets it be."""
@@ -64,12 +68,35 @@ class Abuser:
 
     async def slow_body(self, seconds_between: float) -> Heard:
         """Send a body one byte at a time."""
-        return await self._trickle(f"{HEAD}Content-Length: 900000\r\n\r\n".encode() + PART, b"x", seconds_between)
+        return await self._trickle(f"{self._head}Content-Length: 900000\r\n\r\n".encode() + PART, b"x", seconds_between)
 
     async def query(self, body: bytes) -> Heard:
         """Search once, as an honest client would, on a connection of its own."""
-        head = f"{START}Content-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"{self._start}Content-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         return await self._send(head.encode() + body)
+
+    async def picture(self, data: bytes) -> Heard:
+        """Search by a picture once, as an honest client would."""
+        head = f"{self._start}Content-Type: image/jpeg\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
+        return await self._send(head.encode() + data)
+
+    async def hammer(self, seconds: float) -> list[Heard]:
+        """Ask on one connection, again as soon as the answer is there."""
+        heard: list[Heard] = []
+        until = time.monotonic() + seconds
+        try:
+            reader, writer = await asyncio.open_connection(*self._place, local_addr=self._source)
+            while time.monotonic() < until:
+                writer.write(f"{self._start}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+                heard.append(await _heard(reader))
+                if not heard[-1].status:
+                    break
+            writer.close()
+        except OSError:
+            heard.append(Heard(0))
+        return heard
 
     async def _send(self, head: bytes, size: int = 0, tail: bytes = b"", chunked: bool = False) -> Heard:
         try:

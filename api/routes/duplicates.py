@@ -8,7 +8,6 @@ from starlette.responses import StreamingResponse
 
 from api.duplicate_documents import csv_lines, decision_document, group_documents, json_parts
 from api.duplicate_schemas import (
-    PAGE_EXAMPLE,
     DecisionOut,
     DecisionRequest,
     DecisionsPage,
@@ -46,7 +45,7 @@ GroupId = Annotated[str, Path(max_length=64, description="The id of a group.")]
 
 @router.get(
     "/duplicates",
-    responses={200: {"content": {"application/json": {"example": PAGE_EXAMPLE}}}, **problems(404, 422, 503, 507)},
+    responses=problems(404, 422, 503, 507),
 )
 async def listed(
     service: ServiceDep,

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from api.documents import image, image_address
 from api.forms import Body, Limits, Upload, read_body
 from api.openapi import body, json_body, multipart, picture_body, problems
+from api.originals import CACHE as FILE_CACHE
+from api.originals import original
 from api.requests import NewImage
 from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
 from api.schemas import ImageOut, ImagesPage
@@ -129,6 +131,31 @@ async def thumbnail(request: Request, service: ServiceDep, collection: Collectio
         return Response(status_code=304, headers=headers)
     data = await service.thumbnail(collection, row)
     return Response(data, headers=headers, media_type="image/jpeg")
+
+
+@router.get(
+    "/images/{id}/file",
+    responses={
+        200: {"content": {"image/*": {}, "application/octet-stream": {}}, "headers": _ETAG},
+        206: {"description": "The part that Range names.", "content": {"image/*": {}, "application/octet-stream": {}}},
+        304: {"description": "If-None-Match names the file that would be sent.", "headers": _ETAG},
+        **problems(404, 422, 503),
+    },
+    response_class=Response,
+)
+async def file(request: Request, service: ServiceDep, collection: CollectionDep, id: ImageId) -> Response:
+    """Return a picture's own file, as it was indexed: an upload, or a file in a folder on the service's machine.
+
+    What browsers show (JPEG, PNG, GIF, WebP, AVIF, BMP) comes as that, everything else as a download. One Range is
+    answered with that part. A file that has changed since, is gone, or lies elsewhere (a bucket, a web server) is 404.
+    """
+    row = await service.run(service.library.row, collection, id)
+    opened = await service.run(service.shelves.open, collection, row)
+    etag = f'"{row.content_hash}"'
+    if _has_already(request.headers.getlist("if-none-match"), etag):
+        opened.close()
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": FILE_CACHE})
+    return await service.run(original, request, row, opened, service.run)
 
 
 def _has_already(given: list[str], etag: str) -> bool:

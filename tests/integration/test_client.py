@@ -76,6 +76,7 @@ def test_pictures(client: Client) -> None:
     assert (added.meta, added.path) == ({"album": "Rome"}, "picture") and isinstance(added.indexed_at, datetime)
     assert client.image("a:b") == added
     assert Image.open(io.BytesIO(client.thumbnail("a:b"))).format == "JPEG"
+    assert client.file("a:b") == picture("blue")
     page = client.images(limit=1)
     assert len(page) == 1 and page.total == 3 and page.items[0].id == "a:b"
     assert [image.id for image in client.all_images()] == ["a:b", "green", "red"]

@@ -1,15 +1,20 @@
 """Serves the toy model and a store in memory on any free port; prints its address and, at the end, 'stopped'.
 
+It looks no name up: where there is no network, that takes seconds for each name.
+
 python toy_server.py FOLDER [SETTING=VALUE | impatient ...]
 """
 
 import sys
+from functools import partial
 from pathlib import Path
+from socket import AI_NUMERICHOST, getaddrinfo
 
 from api import connections, forms
 from api.server import listening, serve_opened
 from embeddings.settings import Settings
 from embeddings.testing import MemoryStore
+from embeddings.web import WebFetcher
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -23,5 +28,7 @@ if __name__ == "__main__":
     defaults = {"data": Path(folder), "max_bytes": 1_000_000, "decode_processes": 1}
     settings = Settings(**defaults, **given)  # type: ignore[arg-type]
     with listening("127.0.0.1", 0) as listener, ToyEmbedder() as embedder, MemoryStore() as store:
-        serve_opened(settings, listener, embedder, store, lambda address: print(address, flush=True))
+        fetcher = WebFetcher(resolve=partial(getaddrinfo, flags=AI_NUMERICHOST))
+        started = partial(print, flush=True)
+        serve_opened(settings, listener, embedder, store, started, fetcher=fetcher)
     print("stopped", flush=True)

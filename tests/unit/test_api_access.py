@@ -1,14 +1,17 @@
 """Who may do what: keys, scopes, sessions of browsers."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from api_client import ApiClient, api_client
 from toy import picture
 
-from api.access import COOKIE, needed_scope
+from api.access import COOKIE, REFUSALS, needed_scope
 from api.keys import KeyFile, KeyRing, Scope, new_key
 
 PNG = {"files": {"file": ("a.png", picture("red"))}}
@@ -212,6 +215,57 @@ def test_each_key_and_each_address_has_its_own_limit(tmp_path: Path) -> None:
         assert 1 <= int(answer.headers["retry-after"]) <= 10
         assert "the key the-read" in answer.json()["detail"]
         assert guarded.call(None, "GET", "/health").status_code == 200, "what watches the service is not kept out"
+
+
+def test_one_caller_has_a_quarter_of_the_places_and_the_others_the_rest(tmp_path: Path) -> None:
+    with api_client(tmp_path, queue=8) as client:
+        guarded = Guarded(client, tmp_path)
+
+        async def scene() -> tuple[list[int], httpx.Response, int]:
+            done = asyncio.Event()
+
+            async def body() -> AsyncIterator[bytes]:
+                await done.wait()
+                yield b"{}"
+
+            def ask(who: str) -> Coroutine[Any, Any, httpx.Response]:
+                headers = {"Authorization": f"Bearer {guarded.secrets[who]}", "Content-Type": "application/json"}
+                return client.http.post("/v1/search", headers=headers, content=body())
+
+            slow = [asyncio.ensure_future(ask("read")) for _ in range(2)]
+            while client.service.places._free > 8 - 2:
+                await asyncio.sleep(0)
+            secret = {"Authorization": f"Bearer {guarded.secrets['read']}"}
+            one_too_many = await client.http.get("/v1/collections", headers=secret)
+            of_another = asyncio.ensure_future(ask("write"))
+            done.set()
+            return [(await one).status_code for one in slow], one_too_many, (await of_another).status_code
+
+        answered, refused, of_another = client.run(scene())
+        assert answered == [422, 422] and of_another == 422
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["retry-after"] == "1"
+        assert "2 requests of the key the-read are being answered" in refused.json()["detail"]
+        assert guarded.call("read", "GET", "/v1/collections").status_code == 200
+
+
+def test_who_goes_on_asking_is_refused_slowly(tmp_path: Path) -> None:
+    with api_client(tmp_path, rate_limit=6) as client:
+        guarded = Guarded(client, tmp_path)
+        assert statuses(guarded, "read", 1) == [200]
+
+        async def scene() -> tuple[int, set[int]]:
+            headers = {"Authorization": f"Bearer {guarded.secrets['read']}"}
+            asked = [asyncio.ensure_future(client.http.get("/v1/session", headers=headers)) for _ in range(REFUSALS)]
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            waiting = sum(not one.done() for one in asked)
+            return waiting, {answer.status_code for answer in await asyncio.gather(*asked)}
+
+        waiting, heard = client.run(scene())
+        assert waiting > 0 and heard == {429}
+        assert statuses(guarded, "write", 1) == [200]
 
 
 def test_programs_of_this_machine_are_not_limited_where_nobody_needs_a_key(tmp_path: Path) -> None:

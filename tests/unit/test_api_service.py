@@ -12,8 +12,10 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import ToyEmbedder, picture
 
-from api import forms
+from api import duplicate_schemas, forms, schemas
 from api.errors import KINDS, kind_of
+from api.examples import UNNAMED
+from api.requests import SearchQuery
 from api.tracing import RequestIdFilter
 from embeddings import errors
 from embeddings.embedder import Embedding
@@ -348,6 +350,35 @@ def test_metrics_count_by_route_not_by_path(client: ApiClient) -> None:
     assert "lookalike_requests_in_flight 0.0" in answer.text
 
 
+def test_openapi_has_an_example_of_every_answer(client: ApiClient) -> None:
+    document = client.get("/openapi.json").json()
+    models = vars(schemas) | vars(duplicate_schemas)
+    answers = [
+        (response["content"]["application/json"], operation.get("operationId"))
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status, response in operation["responses"].items()
+        if status.startswith("2") and "application/json" in response.get("content", {})
+    ]
+    assert len(answers) >= 20
+    for media, operation in answers:
+        assert "example" in media, operation
+        model = models[media["schema"]["$ref"].rsplit("/", 1)[1]]
+        model.model_validate(media["example"])
+        assert f'"{UNNAMED}"' not in json.dumps(media["example"]), operation
+
+
+def test_openapi_names_what_a_picture_as_the_body_leaves_to_the_address(client: ApiClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    found = {one["name"]: one for one in paths["/v1/search"]["post"]["parameters"]}
+    assert found.keys() == SearchQuery.model_fields.keys()
+    assert all(one["in"] == "query" and not one["required"] for one in found.values())
+    assert found["limit"]["schema"] == {"maximum": 1000, "minimum": 1, "type": "integer"}
+    assert found["id"]["schema"]["type"] == "string", "null is nothing that an address can say"
+    added = {one["name"]: one for one in paths["/v1/images"]["post"]["parameters"] if one["in"] == "query"}
+    assert added["meta"]["content"]["application/json"]["schema"]["type"] == "object"
+
+
 def test_openapi_describes_every_route(client: ApiClient) -> None:
     document = client.get("/openapi.json").json()
     routes = {(method, path) for path, methods in document["paths"].items() for method in methods}
@@ -373,6 +404,7 @@ def test_openapi_describes_every_route(client: ApiClient) -> None:
         ("post", "/v1/tags"),
         ("get", "/v1/tags"),
         ("post", "/v1/images"),
+        ("get", "/v1/images/{id}/file"),
         ("get", "/v1/images"),
         ("get", "/v1/images/{id}"),
         ("get", "/v1/images/{id}/thumbnail"),

@@ -1,0 +1,78 @@
+"""Turns: one caller's many requests do not keep another's few from being next."""
+
+import asyncio
+
+from api.batching import Batcher
+from api.turns import FairGate, Shares, Turns, on_behalf_of
+
+
+def test_callers_take_turns_and_keep_their_own_order() -> None:
+    turns: Turns[str] = Turns()
+    for who, item in [("ann", "a1"), ("ann", "a2"), ("ann", "a3"), ("bob", "b1"), ("cem", "c1"), ("bob", "b2")]:
+        with on_behalf_of(who):
+            turns.add(item)
+    assert len(turns) == 6
+    assert [turns.next() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert len(turns) == 0
+
+
+def test_a_gate_lets_the_next_caller_in_before_the_rest_of_the_first() -> None:
+    entered: list[str] = []
+
+    async def visit(gate: FairGate, who: str) -> None:
+        with on_behalf_of(who):
+            async with gate.entered():
+                entered.append(who)
+                await asyncio.sleep(0)
+
+    async def scene() -> None:
+        gate = FairGate(1)
+        await asyncio.gather(*[visit(gate, who) for who in ("ann", "ann", "ann", "ann", "bob")])
+
+    asyncio.run(scene())
+    assert entered == ["ann", "ann", "bob", "ann", "ann"]
+
+
+def test_who_gives_up_waiting_takes_no_place() -> None:
+    async def scene() -> None:
+        gate = FairGate(1)
+        await gate.enter()
+        waiting, let_in = asyncio.ensure_future(gate.enter()), asyncio.ensure_future(gate.enter())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        gate.leave()  # passes over the one who gave up, and lets the other in, who gives up at that very moment
+        let_in.cancel()
+        await asyncio.gather(waiting, let_in, return_exceptions=True)
+        async with asyncio.timeout(5), gate.entered():
+            pass
+
+    asyncio.run(scene())
+
+
+def test_a_batch_has_something_of_each_caller() -> None:
+    batches: list[list[str]] = []
+
+    def work(items: list[str]) -> list[str]:
+        batches.append(items)
+        return items
+
+    async def scene() -> None:
+        batcher = Batcher("test", work, largest=4)
+        for who, number in (("ann", 6), ("bob", 1)):
+            with on_behalf_of(who):
+                for i in range(number):
+                    await batcher.put(f"{who}{i}")
+        async with batcher.running():
+            pass
+
+    asyncio.run(scene())
+    assert batches == [["ann0", "bob0", "ann1", "ann2"], ["ann3", "ann4", "ann5"]]
+
+
+def test_shares_are_free_again() -> None:
+    shares = Shares(2)
+    with shares.taken("ann"), shares.taken("ann"):
+        assert shares.full("ann")
+        assert not shares.full("bob")
+    assert not shares.full("ann")
