@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from embeddings.records import Hit, Known, ModelIdentity, Row
+from embeddings.records import Hit, Known, ModelIdentity, Row, Span
 from embeddings.store.backend import Backend
 from embeddings.store.filters import Where, as_written, literals, tag_name
 from embeddings.store.ranking import check_depth, nearest
@@ -19,6 +19,7 @@ from embeddings.store.rows import (
     latest,
     normalise,
     normalised,
+    seconds_of,
     to_known,
     to_record,
 )
@@ -57,9 +58,10 @@ class MilvusCollection:
         offset: int = 0,
         tags: Sequence[str] = (),
         exclude: str | None = None,
+        taken: Span | None = None,
     ) -> list[list[Hit]]:
         check_depth(offset, limit)
-        where = Where(tags=tuple(tags), not_id=exclude)
+        where = Where(tags=tuple(tags), not_id=exclude, taken=_span(taken))
         queries = normalised(vectors)
         hits: list[list[Hit]] = []
         for start in range(0, len(queries), _QUERIES_A_CALL):
@@ -79,8 +81,8 @@ class MilvusCollection:
             found |= {row.id: row for row in map(from_record, records)}
         return [found[id_] for id_ in ids if id_ in found]
 
-    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
-        ids = self._backend.page(self._real, Where(tags=_one(tag)), offset, limit)
+    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: Span | None = None) -> list[Row]:
+        ids = self._backend.page(self._real, Where(tags=_one(tag), taken=_span(taken)), offset, limit)
         return self.fetch([as_written(id_) for id_ in ids])
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
@@ -112,12 +114,12 @@ class MilvusCollection:
             self._backend.run("delete", collection_name=self._real, filter=f"id in {literals(some)}")
             self._backend.written(self._real, len(some))
 
-    def count(self, tag: str | None = None) -> int:
-        return self._backend.count(self._real, Where(tags=_one(tag)))
+    def count(self, tag: str | None = None, taken: Span | None = None) -> int:
+        return self._backend.count(self._real, Where(tags=_one(tag), taken=_span(taken)))
 
-    def facets(self) -> dict[str, int]:
+    def facets(self, tags: Sequence[str] = (), taken: Span | None = None) -> dict[str, int]:
         counts: Counter[str] = Counter()
-        for record in self._backend.select(self._real, [TAG_KEYS], Where()):
+        for record in self._backend.select(self._real, [TAG_KEYS], Where(tags=tuple(tags), taken=_span(taken))):
             counts.update(record[TAG_KEYS])
         return {tag_name(key): count for key, count in counts.items()}
 
@@ -137,14 +139,14 @@ class MilvusCollection:
             search_params=self._backend.search_params(offset + limit),
         )
         hits = [[Hit(from_record(hit["entity"]), float(hit["distance"])) for hit in some] for some in found]
-        if where.tags and min(map(len, hits)) < limit:
+        if where.narrow and min(map(len, hits)) < limit:
             hits = self._complete(queries, hits, limit, offset, where)
         return [sorted(some, key=lambda hit: (-hit.score, hit.row.id)) for some in hits]
 
     def _complete(
         self, queries: np.ndarray, hits: list[list[Hit]], limit: int, offset: int, where: Where
     ) -> list[list[Hit]]:
-        """Score all rows that meet the conditions if a search missed some, as approximate indexes do for a rare tag."""
+        """Score all rows that meet the conditions if a search missed some, as approximate indexes do for rare ones."""
         there = self._backend.count(self._real, where)
         if min(map(len, hits)) >= min(limit, there - offset) or there > _MOST_TO_SCORE:
             return hits
@@ -158,3 +160,7 @@ class MilvusCollection:
 
 def _one(tag: str | None) -> tuple[str, ...]:
     return () if tag is None else (tag,)
+
+
+def _span(taken: Span | None) -> tuple[int, int] | None:
+    return None if taken is None else seconds_of(taken)
