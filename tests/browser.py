@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ SIZES = {
     },
 }
 GRAVE = {"serious", "critical"}
+SHOT_SECONDS = 10.0  # that a screenshot waits for pictures
+PICTURES_ARE_THERE = "[...document.images].every(i => i.complete || i.getBoundingClientRect().top > innerHeight)"
 
 
 def chromium_command() -> str:
@@ -81,9 +84,9 @@ class Watched:
 
     def shot(self, name: str) -> None:
         """Keep a picture of what is to be seen, once all pictures in sight are there."""
-        self.page.wait_for_function(
-            "[...document.images].every(i => i.complete || i.getBoundingClientRect().top > innerHeight)"
-        )
+        deadline = time.monotonic() + SHOT_SECONDS
+        while not self.page.evaluate(PICTURES_ARE_THERE) and time.monotonic() < deadline:
+            self.page.wait_for_timeout(50)
         self.page.screenshot(path=self._shots / f"{name}-{self._size}.png", animations="disabled")
 
     def check_access(self) -> None:

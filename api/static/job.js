@@ -54,7 +54,7 @@ export function job(params, { to, forget }) {
       element("div", { className: "row" }, stateChip(now), quiet(`into ${now.collection}`)),
       progress(now), jobButtons(now, begin)));
     if (focused) body.querySelector("button").focus({ preventScroll: true });
-    if (ended(now) && now.indexed + now.copied) {
+    if (ended(now) && now.found > now.failed) {
       body.append(link("See the pictures", to({ collection: now.collection })));
     }
     if (ended(now) && listed !== now.failed) {
