@@ -2,16 +2,20 @@
 import * as api from "./api.js";
 import { announce, button, element, failure, link, notice, quiet, title } from "./dom.js";
 import { DECIDED, KINDS } from "./group.js";
-import { count, date } from "./words.js";
+import { date } from "./words.js";
 
 const PAGE = 100;
 
+function group({ id, content_hashes: contents }) {
+  const kind = KINDS[id.split("-")[0]]?.name ?? "A";
+  return contents.length > 1 ? `${kind} group of ${contents.length} different pictures` : `${kind} group`;
+}
+
 function row(decision, collection, undone) {
-  const kind = KINDS[decision.id.split("-")[0]]?.name ?? "Group";
   const said = element("div");
   const node = element("li", { className: "panel" }, element("div", { className: "row" },
     element("strong", { textContent: DECIDED[decision.decision] }),
-    quiet(`${kind} group of ${count(decision.content_hashes.length, "picture", "different pictures")}, ${date(decision.decided_at)}`),
+    quiet(`${group(decision)}, ${date(decision.decided_at)}`),
     button("Undo", async () => {
       try {
         await api.undo(decision.id, { collection });

@@ -33,7 +33,8 @@ export function tagFilter(conditions, chosen, hrefOf, go) {
   let names = chosen;
 
   function draw() {
-    list.replaceChildren(element("li", { className: "quiet", textContent: "Only with" }), ...names.map((name) => {
+    const possible = names.filter((name) => chosen.includes(name) || !counts.size || counts.has(name));
+    list.replaceChildren(element("li", { className: "quiet", textContent: "Only with" }), ...possible.map((name) => {
       const on = chosen.includes(name);
       const tags = on ? chosen.filter((other) => other !== name) : [...chosen, name];
       return chip(name, hrefOf(tags), on, counts.size ? (counts.get(name) ?? 0).toLocaleString() : "");
