@@ -25,7 +25,7 @@ HOLD = 1.0  # seconds; no Retry-After says less
 
 # What is not named here needs `read` to look and `write` for everything else, so that no route is left open by mistake.
 _PUBLIC = frozenset({"/", "/health", "/ready", "/v1/session"})
-_QUERIES = frozenset({"/v1/search", "/v1/search/batch", "/v1/tags"})  # sent by POST, and change nothing
+_QUERIES = frozenset({"/v1/search", "/v1/search/batch", "/v1/tags", "/v1/preview"})  # sent by POST, and change nothing
 _OPERATORS = frozenset({"/metrics"})
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 

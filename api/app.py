@@ -23,7 +23,7 @@ from api.idempotency import Idempotency
 from api.keys import KeyFile, KeyRing
 from api.openapi import complete
 from api.rates import Rates
-from api.routes import collections, duplicates, health, images, search, search_batch, session, tags
+from api.routes import collections, duplicates, health, images, preview, search, search_batch, session, tags
 from api.routes import jobs as jobs_routes
 from api.scans import Scans
 from api.service import Embedder, Service
@@ -94,6 +94,7 @@ def create_app(
     for router in (search.router, tags.router, images.router, collections.router, jobs_routes.router, health.router):
         app.include_router(router)
     app.include_router(search_batch.router)
+    app.include_router(preview.router)
     app.include_router(session.router)
     if not settings.metrics_port:
         app.include_router(health.figures)

@@ -10,7 +10,7 @@ import numpy as np
 from api.shelves import Shelves, Staged
 from embeddings.errors import LookalikeError, NotFound, UsageError
 from embeddings.locations import UPLOAD
-from embeddings.records import Collection, CollectionInfo, Hit, ModelIdentity, Row, Store
+from embeddings.records import Collection, CollectionInfo, Hit, ModelIdentity, Row, Span, Store
 
 _SUGGESTIONS = 3
 _DEEP = 1000  # a search that looks at more rows goes alone: together they would fetch far more than they show
@@ -26,6 +26,7 @@ class Query:
     offset: int
     tags: tuple[str, ...]
     exclude: str | None
+    taken: Span | None = None
 
     @property
     def depth(self) -> int:
@@ -71,16 +72,20 @@ class Library:
             raise NotFound(f"there is no picture {row_id!r} in the collection {name}", field="id")
         return rows[0]
 
-    def browse(self, name: str, tag: str | None, offset: int, limit: int) -> tuple[list[Row], int]:
+    def browse(
+        self, name: str, tag: str | None, offset: int, limit: int, taken: Span | None = None
+    ) -> tuple[list[Row], int]:
         """Return a page of rows and how many there are in all. Raises NotFound."""
         collection = self._store.open(name)
         if tag is not None:
             self._check_tags(collection, [tag], "tag")
-        return collection.browse(tag, offset, limit), collection.count(tag)
+        return collection.browse(tag, offset, limit, taken), collection.count(tag, taken)
 
-    def facets(self, name: str) -> list[tuple[str, int]]:
+    def facets(self, name: str, tags: Sequence[str] = (), taken: Span | None = None) -> list[tuple[str, int]]:
         """Return tags and their counts, the most frequent first. Raises NotFound."""
-        return sorted(self._store.open(name).facets().items(), key=lambda item: (-item[1], item[0]))
+        collection = self._store.open(name)
+        self._check_tags(collection, tags, "tag")
+        return sorted(collection.facets(tags, taken).items(), key=lambda item: (-item[1], item[0]))
 
     def search(self, queries: list[Query]) -> list[list[Hit] | Exception]:
         """Answer several queries; those that ask the same of a collection go to the store in one call."""
@@ -89,7 +94,7 @@ class Library:
             alone = i if query.depth >= _DEEP else 0
             # a name may stand for another collection by now, and a compact one takes vectors of two lengths
             space = query.collection.name, query.collection.model.fingerprint, len(query.vector)
-            groups[*space, query.tags, query.depth, alone].append(i)
+            groups[*space, query.tags, query.taken, query.depth, alone].append(i)
         answers: list[list[Hit] | Exception] = [[] for _ in queries]
         for places in groups.values():
             for i, answer in zip(places, _search_alike([queries[i] for i in places]), strict=True):
@@ -148,14 +153,15 @@ class Library:
 
 
 def _search_alike(queries: list[Query]) -> Sequence[list[Hit] | Exception]:
-    """Answer queries of one collection, with the same tags and the same depth."""
+    """Answer queries of one collection, with the same conditions and the same depth."""
     first = queries[0]
     try:
         if len(queries) == 1:
             vectors = first.vector[np.newaxis]
-            return first.collection.search(vectors, first.limit, first.offset, first.tags, first.exclude)
+            return first.collection.search(vectors, first.limit, first.offset, first.tags, first.exclude, first.taken)
         # one more than is asked for, since a query's own picture is taken out afterwards
-        found = first.collection.search(np.stack([q.vector for q in queries]), first.depth + 1, 0, first.tags)
+        stacked = np.stack([query.vector for query in queries])
+        found = first.collection.search(stacked, first.depth + 1, 0, first.tags, taken=first.taken)
     except LookalikeError as error:
         return [error] * len(queries)
     return [_page(query, hits) for query, hits in zip(queries, found, strict=True)]

@@ -1,10 +1,14 @@
 """Requests as they are on the wire: fields, their bounds, their defaults."""
 
+import re
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import from_json
 
+from embeddings.errors import UsageError
+from embeddings.records import Span
 from embeddings.weburls import LONGEST
 
 MAX_DEPTH = 16_384  # offset + limit of a search: Milvus gives no more
@@ -65,6 +69,34 @@ TagNames = Annotated[
 ]
 
 
+def _day(value: Any) -> Any:
+    """Take YYYY-MM-DD alone: pydantic would also take seconds since 1970."""
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("a date is written YYYY-MM-DD")
+    return value
+
+
+_CLOCK = "by the camera's clock; pictures without a date are left out"
+TakenFrom = Annotated[
+    date, BeforeValidator(_day), Field(description=f"Only pictures taken on this day or later, {_CLOCK}.")
+]
+TakenTo = Annotated[
+    date, BeforeValidator(_day), Field(description=f"Only pictures taken on this day or earlier, {_CLOCK}.")
+]
+
+
+def taken_span(taken_from: date | None, taken_to: date | None) -> Span | None:
+    """Return the time of both days and those between, None where none is named. Raises UsageError."""
+    if taken_from is None and taken_to is None:
+        return None
+    if taken_from and taken_to and taken_to < taken_from:
+        raise UsageError(f"taken_to, {taken_to}, is before taken_from, {taken_from}", field="taken_to")
+    start = datetime.combine(taken_from, time()) if taken_from else None
+    # the last day there is has none after it
+    end = datetime.combine(taken_to + timedelta(1), time()) if taken_to and taken_to < date.max else None
+    return Span(start, end)
+
+
 class Request(BaseModel):
     """What every request body has in common: a misspelt field is refused, not passed over."""
 
@@ -84,7 +116,18 @@ class SearchQuery(Request):
     offset: int = Field(0, ge=0, le=MAX_DEPTH - 1, description="Results to skip; offset + limit is at most 16,384.")
     min_score: float = Field(-1.0, ge=-1, le=1, description="Leave out results with a lower cosine similarity.")
     tags: TagNames = Field([], description="Only pictures that have all of these tags.", examples=[["cat"]])
+    taken_from: TakenFrom | None = None
+    taken_to: TakenTo | None = None
     box: BoxNumbers | None = None
+
+
+class PreviewQuery(Request):
+    """The picture to be shown small, where it is not sent along."""
+
+    url: PictureUrl | None = None
+    id: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
+        None, description="An indexed picture."
+    )
 
 
 MOST_QUERIES = 32

@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 THREADS = 8
 THUMBNAIL_SIDE = 320
+PREVIEW_SIDE = 960
 
 
 class Thumbnailer(Protocol):
@@ -131,6 +132,11 @@ class Service:
         hits = await (await self._searches.put(query))
         self.metrics.stage("search", time.perf_counter() - started)
         return hits
+
+    async def preview(self, read: Callable[[], bytes]) -> bytes:
+        """Return a JPEG of the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
+        async with self._decoding.entered():
+            return await self._in_pool(read, lambda data: self.embedder.pool.thumbnail(data, PREVIEW_SIDE))
 
     async def thumbnail(self, collection: str, row: Row) -> bytes:
         """Return the JPEG thumbnail of a row's picture, made now if there is none. Raises NotFound or ImageError."""

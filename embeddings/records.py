@@ -65,6 +65,17 @@ class Known:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Times of taking, by the camera's clock: from `start` on and before `end`; None: open on that side.
+
+    A picture that does not say when it was taken is in no span, not even in one that is open on both sides.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
 class CollectionInfo:
     """A collection as users see it: the name they gave, the model it was made with, its number of pictures."""
 
@@ -101,17 +112,23 @@ class Collection(Protocol):
         offset: int = 0,
         tags: Sequence[str] = (),
         exclude: str | None = None,
+        taken: Span | None = None,
     ) -> list[list[Hit]]:
         """Return, for each of the vectors (float32 [n, dimension]), the nearest rows that have all `tags`, best first.
 
-        `exclude` is an id that is left out. Raises UsageError where offset + limit is above 16,384.
+        `exclude` is an id that is left out; with `taken`, only pictures of that time are found.
+
+        Raises UsageError where offset + limit is above 16,384.
         """
 
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
         """Return the rows that exist, in the order of `ids`."""
 
-    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
-        """Return a page of rows in the order of their ids; pages neither overlap nor leave gaps."""
+    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: Span | None = None) -> list[Row]:
+        """Return a page of rows (that have a tag, that were taken then) in the order of their ids.
+
+        Pages neither overlap nor leave gaps.
+        """
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
         """Yield every row whole, in no order one may rely on; memory does not grow with their number.
@@ -131,11 +148,11 @@ class Collection(Protocol):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove rows; ids that do not exist are passed over."""
 
-    def count(self, tag: str | None = None) -> int:
-        """Return the exact number of rows (that have a tag)."""
+    def count(self, tag: str | None = None, taken: Span | None = None) -> int:
+        """Return the exact number of rows (that have a tag, that were taken then)."""
 
-    def facets(self) -> dict[str, int]:
-        """Return every tag with the number of rows that have it."""
+    def facets(self, tags: Sequence[str] = (), taken: Span | None = None) -> dict[str, int]:
+        """Return every tag with the number of rows that have it (beside all of `tags`, that were taken then)."""
 
     def flush(self) -> None:
         """Make what was written durable and fast to search; call it once after a bulk load."""

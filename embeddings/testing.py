@@ -9,7 +9,7 @@ import numpy as np
 
 from embeddings.closing import Closing
 from embeddings.errors import NotFound, StoreUnavailable
-from embeddings.records import Collection, CollectionInfo, Hit, Known, Row, Tag
+from embeddings.records import Collection, CollectionInfo, Hit, Known, Row, Span, Tag
 from embeddings.spaces import ModelIdentity, Projection, normalised
 from embeddings.store.filters import storable
 from embeddings.store.names import Made, check_model, check_name
@@ -68,9 +68,10 @@ class MemoryCollection:
         offset: int = 0,
         tags: Sequence[str] = (),
         exclude: str | None = None,
+        taken: Span | None = None,
     ) -> list[list[Hit]]:
         check_depth(offset, limit)
-        rows = [row for row in self._rows.values() if row.id != exclude and set(tags) <= _names(row)]
+        rows = [row for row in self._having(tags, taken) if row.id != exclude]
         return [nearest(query, rows, limit, offset) for query in self.space.queries(vectors)]
 
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
@@ -78,8 +79,9 @@ class MemoryCollection:
         rows = [kept[id_] for id_ in ids if id_ in kept]
         return rows if with_vectors else [replace(row, vector=None) for row in rows]
 
-    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
-        return self.fetch(sorted(self._having(tag), key=storable)[offset : offset + limit])
+    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: Span | None = None) -> list[Row]:
+        ids = [row.id for row in self._having(_one(tag), taken)]
+        return self.fetch(sorted(ids, key=storable)[offset : offset + limit])
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
         return iter(self.fetch(list(self._rows), with_vectors))
@@ -102,17 +104,17 @@ class MemoryCollection:
             for id_ in ids:
                 rows.pop(id_, None)
 
-    def count(self, tag: str | None = None) -> int:
-        return len(self._having(tag))
+    def count(self, tag: str | None = None, taken: Span | None = None) -> int:
+        return len(self._having(_one(tag), taken))
 
-    def facets(self) -> dict[str, int]:
-        return dict(Counter(name for row in self._rows.values() for name in _names(row)))
+    def facets(self, tags: Sequence[str] = (), taken: Span | None = None) -> dict[str, int]:
+        return dict(Counter(name for row in self._having(tags, taken) for name in _names(row)))
 
     def flush(self) -> None:
         """Nothing to do."""
 
-    def _having(self, tag: str | None) -> list[str]:
-        return [row.id for row in self._rows.values() if tag is None or tag in _names(row)]
+    def _having(self, tags: Sequence[str], taken: Span | None) -> list[Row]:
+        return [row for row in self._rows.values() if set(tags) <= _names(row) and _within(row, taken)]
 
 
 class MemoryStore(Closing):
@@ -198,6 +200,17 @@ def _stored(row: Row) -> Row:
         taken_at=None if row.taken_at is None else row.taken_at.replace(microsecond=0),
         meta=json.loads(json.dumps(row.meta)),
     )
+
+
+def _one(tag: str | None) -> tuple[str, ...]:
+    return () if tag is None else (tag,)
+
+
+def _within(row: Row, taken: Span | None) -> bool:
+    """Return whether a picture was taken in a span; None is no condition."""
+    if taken is None or row.taken_at is None:
+        return taken is None
+    return (taken.start is None or row.taken_at >= taken.start) and (taken.end is None or row.taken_at < taken.end)
 
 
 def _names(row: Row) -> set[str]:

@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -78,15 +79,20 @@ class Client:
         offset: int = 0,
         min_score: float = -1.0,
         tags: Sequence[str] = (),
+        taken_from: date | None = None,
+        taken_to: date | None = None,
         box: Box | None = None,
     ) -> Found:
         """Return the pictures that look most like one of `picture`, `url` and `id`; `box` is the part that counts.
+
+        With `taken_from` or `taken_to` (both are in), only pictures that were taken then.
 
         Raises ApiError, as all methods do: BadRequest, KeyRefused, NotFound, PictureRefused, UrlRefused, Conflict,
         TryLater or NoAnswer.
         """
         values: dict[str, Any] = {"url": url, "id": id, "collection": collection, "limit": limit, "offset": offset}
         values |= {"min_score": min_score, "tags": list(tags), "box": list(box) if box else None}
+        values |= _days(taken_from, taken_to)
         return made(Found, self._send("POST", "/v1/search", picture, values))
 
     def search_many(self, queries: Sequence[dict[str, Any]]) -> list[Found | ApiError]:
@@ -106,6 +112,18 @@ class Client:
         values = {"urls": list(urls), "limit": limit, "min_confidence": min_confidence}
         images = self._send("POST", "/v1/tags", None, values)["images"]
         return [error_of(one["error"], 0) if "error" in one else made(Labelled, one) for one in images]
+
+    def preview(
+        self,
+        picture: Picture | None = None,
+        *,
+        url: str | None = None,
+        id: str | None = None,
+        collection: str | None = None,
+    ) -> bytes:
+        """Return a JPEG of one of `picture`, `url` and `id` as programs can show it, its longest side at most 960."""
+        values = {"url": url, "id": id, "collection": collection}
+        return self._posted("POST", "/v1/preview", picture, values).content
 
     # ---- pictures ----------------------------------------------------------------------------------------------
 
@@ -127,10 +145,18 @@ class Client:
         return made(Image, self._get(_image_path(id), collection=collection))
 
     def images(
-        self, *, collection: str | None = None, tag: str | None = None, offset: int = 0, limit: int = 50
+        self,
+        *,
+        collection: str | None = None,
+        tag: str | None = None,
+        taken_from: date | None = None,
+        taken_to: date | None = None,
+        offset: int = 0,
+        limit: int = 50,
     ) -> Page[Image]:
-        """Return a page of the pictures, in the order of their ids."""
-        return self._page("/v1/images", "images", Image, offset, limit, collection=collection, tag=tag)
+        """Return a page of the pictures, in the order of their ids; of those with a tag, or taken in these days."""
+        days = _days(taken_from, taken_to)
+        return self._page("/v1/images", "images", Image, offset, limit, collection=collection, tag=tag, **days)
 
     def all_images(self, *, collection: str | None = None, tag: str | None = None) -> Iterator[Image]:
         """Yield every picture, page after page."""
@@ -153,9 +179,22 @@ class Client:
 
     # ---- collections and jobs ----------------------------------------------------------------------------------
 
-    def tags(self, *, collection: str | None = None, offset: int = 0, limit: int = 1000) -> Page[TagCount]:
-        """Return the tags of a collection with their counts, the most frequent first."""
-        return self._page("/v1/tags", "tags", TagCount, offset, limit, collection=collection)
+    def tags(
+        self,
+        *,
+        collection: str | None = None,
+        tags: Sequence[str] = (),
+        taken_from: date | None = None,
+        taken_to: date | None = None,
+        offset: int = 0,
+        limit: int = 1000,
+    ) -> Page[TagCount]:
+        """Return the tags of a collection with their counts, the most frequent first.
+
+        Counted are pictures that have all of `tags` already, and that were taken in these days.
+        """
+        conditions = _days(taken_from, taken_to) | {"tag": list(tags) or None}
+        return self._page("/v1/tags", "tags", TagCount, offset, limit, collection=collection, **conditions)
 
     def collections(self, *, offset: int = 0, limit: int = 100) -> Page[Collection]:
         """Return the collections by name."""
@@ -196,7 +235,7 @@ class Client:
 
     # ---- how it is sent ----------------------------------------------------------------------------------------
 
-    def _page(self, path: str, name: str, kind: type[T], offset: int, limit: int, **parameters: str | None) -> Page[T]:
+    def _page(self, path: str, name: str, kind: type[T], offset: int, limit: int, **parameters: Any) -> Page[T]:
         document = self._get(path, offset=offset, limit=limit, **parameters)
         items = [made(kind, item) for item in document[name]]
         return Page(items, document["offset"], document["limit"], document["total"])
@@ -207,15 +246,20 @@ class Client:
     def _send(
         self, method: str, path: str, picture: Picture | None, values: dict[str, Any], once: bool = False
     ) -> dict[str, Any]:
+        return cast(dict[str, Any], self._posted(method, path, picture, values, once).json())
+
+    def _posted(
+        self, method: str, path: str, picture: Picture | None, values: dict[str, Any], once: bool = False
+    ) -> httpx.Response:
         """Send values as JSON, or beside a picture as a form."""
         given = _given(**values)
         headers = {"Idempotency-Key": uuid.uuid4().hex} if once else {}
         if picture is None:
-            return cast(dict[str, Any], self._answer(method, path, json=given, headers=headers).json())
+            return self._answer(method, path, json=given, headers=headers)
         name, data = ("", picture) if isinstance(picture, bytes) else (Path(picture).name, Path(picture).read_bytes())
         form = {key: _text(key, value) for key, value in given.items()}
         files = {"file": (name or "picture", data)}
-        return cast(dict[str, Any], self._answer(method, path, files=files, data=form, headers=headers).json())
+        return self._answer(method, path, files=files, data=form, headers=headers)
 
     def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Send a request until it is answered or there are no attempts left."""
@@ -251,6 +295,11 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 def _given(**values: Any) -> dict[str, Any]:
     """Return what was given: neither None nor an empty list."""
     return {name: value for name, value in values.items() if value is not None and value != []}
+
+
+def _days(taken_from: date | None, taken_to: date | None) -> dict[str, str | None]:
+    days = {"taken_from": taken_from, "taken_to": taken_to}
+    return {name: day.isoformat() if day else None for name, day in days.items()}
 
 
 def _text(name: str, value: Any) -> Any:

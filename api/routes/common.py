@@ -5,8 +5,9 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from api.requests import CollectionName
+from api.requests import CollectionName, TakenFrom, TakenTo, taken_span
 from api.service import Service
+from embeddings.records import Span
 
 
 async def _service(request: Request) -> Service:
@@ -27,5 +28,12 @@ async def _collection(service: ServiceDep, collection: Annotated[CollectionName 
     return collection or service.settings.collection
 
 
+async def _taken(
+    taken_from: Annotated[TakenFrom | None, Query()] = None, taken_to: Annotated[TakenTo | None, Query()] = None
+) -> Span | None:
+    return taken_span(taken_from, taken_to)
+
+
+TakenDep = Annotated[Span | None, Depends(_taken)]
 CollectionDep = Annotated[str, Depends(_collection)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="Items to skip.")]

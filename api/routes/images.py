@@ -12,7 +12,7 @@ from api.openapi import body, json_body, multipart, picture_body, problems
 from api.originals import CACHE as FILE_CACHE
 from api.originals import original
 from api.requests import NewImage
-from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
+from api.routes.common import CollectionDep, Offset, ServiceDep, TakenDep, admitted
 from api.schemas import ImageOut, ImagesPage
 from api.service import Service
 from api.shelves import Staged
@@ -98,12 +98,13 @@ def _file_name(given: str) -> str:
 async def browse(
     service: ServiceDep,
     collection: CollectionDep,
+    taken: TakenDep,
     tag: Annotated[str | None, Query(min_length=1, max_length=500, description="Only pictures with this tag.")] = None,
     offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=1000, description="Pictures at most.")] = 50,
 ) -> ImagesPage:
     """List the pictures of a collection in the order of their ids; pages neither overlap nor leave gaps."""
-    rows, total = await service.run(service.library.browse, collection, tag, offset, limit)
+    rows, total = await service.run(service.library.browse, collection, tag, offset, limit, taken)
     images = [image(row, collection) for row in rows]
     return ImagesPage(request_id=current_request_id(), offset=offset, limit=limit, total=total, images=images)
 

@@ -11,7 +11,7 @@ from api.documents import label_list, milliseconds, result, score
 from api.forms import Limits, Upload, read_body
 from api.library import Query
 from api.openapi import body, json_body, multipart, picture_body, problems
-from api.requests import MAX_DEPTH, SearchQuery
+from api.requests import MAX_DEPTH, SearchQuery, taken_span
 from api.routes.common import ServiceDep, admitted
 from api.schemas import SearchAnswer, SearchTimes
 from api.service import Seen, Service
@@ -62,6 +62,7 @@ def check(query: SearchQuery, upload: Upload | None = None) -> None:
         raise UsageError(text, field="file" if query.url is None else "url")
     if query.offset + query.limit > MAX_DEPTH:
         raise UsageError(f"offset + limit may be at most {MAX_DEPTH:,}", field="offset")
+    taken_span(query.taken_from, query.taken_to)  # raises UsageError for days in the wrong order
     if query.box:
         Box(*query.box)  # raises UsageError for a part that is not in the picture
 
@@ -75,7 +76,9 @@ async def find(service: Service, query: SearchQuery, upload: Upload | None = Non
     seen = sought.seen
     between = time.perf_counter()
     tags = tuple(dict.fromkeys(query.tags))
-    hits = await service.search(Query(collection, sought.vector, query.limit, query.offset, tags, exclude=query.id))
+    taken = taken_span(query.taken_from, query.taken_to)
+    asked = Query(collection, sought.vector, query.limit, query.offset, tags, exclude=query.id, taken=taken)
+    hits = await service.search(asked)
     done = time.perf_counter()
     return SearchAnswer(
         request_id=current_request_id(),

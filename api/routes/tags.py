@@ -10,8 +10,8 @@ from api.documents import label_list, milliseconds
 from api.errors import public_text
 from api.forms import Limits, Upload, read_body
 from api.openapi import body, json_body, multipart, picture_body, problems
-from api.requests import MOST_PICTURES, TagsBatch, TagsQuery
-from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
+from api.requests import MOST_PICTURES, TagNames, TagsBatch, TagsQuery
+from api.routes.common import CollectionDep, Offset, ServiceDep, TakenDep, admitted
 from api.schemas import FacetsPage, ItemError, TagCount, Tagged, TagsAnswer, TagTimes, Untagged
 from api.service import Seen, Service
 from api.tracing import current_request_id
@@ -93,11 +93,13 @@ def _item(name: str, seen: Seen | LookalikeError, query: TagsQuery) -> Tagged | 
 async def facets(
     service: ServiceDep,
     collection: CollectionDep,
+    taken: TakenDep,
+    tag: Annotated[TagNames, Query(description="Count only pictures with this tag; may be given several times.")] = [],  # noqa: B006 - FastAPI copies it
     offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=10_000, description="Tags at most.")] = 1000,
 ) -> FacetsPage:
     """List the tags of a collection with the number of pictures that have each, the most frequent first."""
-    counts = await service.run(service.library.facets, collection)
+    counts = await service.run(service.library.facets, collection, tag, taken)
     return FacetsPage(
         request_id=current_request_id(),
         offset=offset,

@@ -8,15 +8,15 @@ export class Problem extends Error {
   }
 }
 
-async function request(path, options) {
+async function answered(path, options) {
   let response;
   try {
     response = await fetch(`/v1${path}`, options);
   } catch {
     throw new Problem("No answer", "The service cannot be reached. Check that it is running, then try again.");
   }
+  if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
-  if (response.ok) return body;
   if (response.status === 401) dispatchEvent(new Event("keyneeded"));
   throw new Problem(
     body.title ?? "That did not work",
@@ -24,19 +24,31 @@ async function request(path, options) {
     body.code);
 }
 
-function withQuery(path, parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== null);
-  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+async function request(path, options) {
+  const response = await answered(path, options);
+  return response.status === 204 ? null : response.json();
+}
+
+// Answers an address with those parameters that have a value; of a list each one.
+export function withQuery(path, parameters) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") query.append(name, one);
+  }
+  return query.size ? `${path}?${query}` : path;
 }
 
 const json = (body) =>
   ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const post = { method: "POST" };
+const remove = { method: "DELETE" };
+const named = (path, id, rest = "") => `${path}/${encodeURIComponent(id)}${rest}`;
+const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value ?? false));
 
 function form(file, options) {
   const body = new FormData();
   body.append("file", file);
-  for (const [key, value] of Object.entries(options)) {
-    if (value === null) continue;
+  for (const [key, value] of Object.entries(given(options))) {
     if (key === "tags") value.forEach((tag) => body.append("tags", tag));
     else body.append(key, Array.isArray(value) ? JSON.stringify(value) : value);
   }
@@ -51,14 +63,37 @@ async function checkReadable(file) {
   }
 }
 
-// query: {file} or {id}; options: {collection, tags, box, offset, limit}
-export async function search({ file, id }, options) {
-  if (file) await checkReadable(file);
-  return request("/search", file ? form(file, options) : json({ id, ...options }));
+// query: {file}, {url} or {id}
+async function asked({ file, url, id }, options) {
+  if (!file) return json(given({ url, id, ...options }));
+  await checkReadable(file);
+  return form(file, options);
 }
 
-export const image = (id, options) => request(withQuery(`/images/${encodeURIComponent(id)}`, options));
+// options: {collection, tags, taken_from, taken_to, box, offset, limit}
+export const search = async (query, options) => request("/search", await asked(query, options));
+export const preview = async (query, options) => (await answered("/preview", await asked(query, options))).blob();
+export const image = (id, options) => request(withQuery(named("/images", id), options));
+export const removeImage = (id, options) => request(withQuery(named("/images", id), options), remove);
 export const images = (options) => request(withQuery("/images", options));
 export const tags = (options) => request(withQuery("/tags", options));
-export const signIn = (key) => request("/session", json({ key }));
 export const collections = () => request("/collections");
+export const signIn = (key) => request("/session", json({ key }));
+
+export const libraries = () => request("/libraries");
+export const jobs = (options) => request(withQuery("/jobs", options));
+export const job = (id) => request(named("/jobs", id));
+export const startJob = (values) => request("/jobs", json(given(values)));
+export const cancelJob = (id) => request(named("/jobs", id), remove);
+export const retryJob = (id) => request(named("/jobs", id, "/retry"), post);
+export const failures = (id, options) => request(withQuery(named("/jobs", id, "/failures"), options));
+export const failuresAddress = (id) => `/v1${named("/jobs", id, "/failures.csv")}`;
+export const eventsOf = (id) => new EventSource(`/v1${named("/jobs", id, "/events")}`);
+
+export const duplicates = (options) => request(withQuery("/duplicates", options));
+export const duplicatesAddress = (form, options) => withQuery(`/v1/duplicates.${form}`, options);
+export const look = (options) => request(withQuery("/duplicates/scan", options), post);
+export const stopLooking = (options) => request(withQuery("/duplicates/scan", options), remove);
+export const decide = (id, values) => request(named("/duplicates", id), json(given(values)));
+export const undo = (id, options) => request(withQuery(named("/duplicates", id, "/decision"), options), remove);
+export const decisions = (options) => request(withQuery("/duplicates/decisions", options));

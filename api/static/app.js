@@ -1,13 +1,18 @@
-// Starts the page: gives every view an address, keeps the views of the way back, and takes in pictures from outside.
+// Starts the page: gives every view an address, and keeps the views of the way back.
+import { addressesIn, parameters } from "./addresses.js";
 import * as api from "./api.js";
 import { browse } from "./browse.js";
-import { failure, nameWindow } from "./dom.js";
+import { nameWindow } from "./dom.js";
+import { duplicates } from "./duplicates.js";
+import { indexing } from "./indexing.js";
+import { takePictures } from "./intake.js";
+import { job } from "./job.js";
+import { kept as keptGroups } from "./kept.js";
 import { search } from "./search.js";
 import { askForKey } from "./signin.js";
 
 const KEPT_VIEWS = 30;
 const main = document.querySelector("#main");
-const input = document.querySelector("#picture");
 const collectionSelect = document.querySelector("#collection");
 const kept = new Map(); // history entry -> its view, so that the way back is instant and keeps its place
 const pictures = new Map(); // name in the address -> File; a picture of the user's own is never stored
@@ -15,27 +20,40 @@ const offers = new Map(); // search -> the tags offered to narrow it down
 let current = null;
 
 const newName = () => Date.now().toString(36) + Math.random().toString(36).slice(2, 6);
-const parameters = () => new URLSearchParams(location.search);
+const isSearch = (params) => ["id", "picture", "url"].some((name) => params.has(name));
 
-// Answers a function that makes addresses within one collection; empty values are left out.
-function addressesIn(collection) {
-  return (values) => {
-    const address = new URLSearchParams();
-    for (const [name, value] of Object.entries({ collection, ...values })) {
-      for (const one of [value].flat()) if (one) address.append(name, one);
-    }
-    return `/?${address}`.replace(/\?$/, "");
-  };
+function viewOf(params) {
+  switch (params.get("view")) {
+    case "duplicates": return params.has("kept") ? keptGroups : duplicates;
+    case "indexing": return params.has("job") ? job : indexing;
+    default: return isSearch(params) ? search : browse;
+  }
 }
 
+// What a view is made with; a view may listen to "shown" and "left" on its node.
 function render() {
   const params = parameters();
-  const view = params.has("id") || params.has("picture") ? search : browse;
-  return view(params, { to: addressesIn(params.get("collection")), go, choose: () => input.click(), pictures, offers });
+  const context = { to: addressesIn(params.get("collection")), go, pictures, offers, forget: () => kept.clear() };
+  return viewOf(params)(params, context);
 }
 
 function leave() {
   Object.assign(current, { scroll: scrollY, focused: document.activeElement });
+  current.node.dispatchEvent(new Event("left"));
+}
+
+function dressHeader() {
+  const params = parameters();
+  const to = addressesIn(params.get("collection"));
+  document.querySelector(".brand").href = to({});
+  for (const link of document.querySelectorAll("nav a")) {
+    const { view } = link.dataset;
+    link.href = to({ view });
+    if (view === (params.get("view") ?? "")) link.setAttribute("aria-current", isSearch(params) ? "true" : "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.querySelector(".chooser").hidden = Boolean(main.querySelector(".hero"));
+  collectionSelect.value = params.get("collection") ?? collectionSelect.dataset.usual ?? "";
 }
 
 function show() {
@@ -48,13 +66,12 @@ function show() {
   kept.set(key, current);
   if (kept.size > KEPT_VIEWS) kept.delete(kept.keys().next().value);
   main.replaceChildren(current.node);
-  document.querySelector(".brand").href = addressesIn(parameters().get("collection"))({});
-  document.querySelector(".chooser").hidden = Boolean(main.querySelector(".hero"));
-  collectionSelect.value = parameters().get("collection") ?? "";
+  dressHeader();
   scrollTo(0, current.scroll);
   const same = from && main.querySelector(`[data-focus="${CSS.escape(from)}"]`);
   (back?.focused ?? same ?? main.querySelector("h1")).focus({ preventScroll: true });
   nameWindow(main.querySelector("h1").textContent);
+  current.node.dispatchEvent(new Event("shown"));
 }
 
 function go(address) {
@@ -69,38 +86,27 @@ function searchWith(file) {
   go(addressesIn(parameters().get("collection"))({ picture: name }));
 }
 
+const searchAt = (url) => go(addressesIn(parameters().get("collection"))({ url }));
+
 function follow(event) {
   const link = event.target.closest("a");
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  if (link.origin !== location.origin || link.pathname !== "/") return;
+  if (link.origin !== location.origin || link.pathname !== "/" || link.target) return;
   event.preventDefault();
   if (link.hash) main.focus();
   else go(link.href);
 }
 
-function takeDrops() {
-  const veil = document.querySelector("#veil");
-  const carriesFile = (event) => event.dataTransfer.types.includes("Files");
-  addEventListener("dragover", (event) => {
-    event.preventDefault();
-    veil.hidden = !carriesFile(event);
-  });
-  addEventListener("dragleave", (event) => { veil.hidden ||= !event.relatedTarget; });
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    veil.hidden = true;
-    const [file] = event.dataTransfer.files;
-    if (file) searchWith(file);
-    else main.prepend(failure(new api.Problem("That is not a file", "Save the picture, then drop its file here.")));
-  });
-}
-
 async function offerCollections() {
-  const { collections } = await api.collections();
+  const { collections, default: usual } = await api.collections();
   if (collections.length < 2) return;
-  collectionSelect.append(...collections.map(({ name }) => new Option(name)));
-  collectionSelect.value = parameters().get("collection") ?? "";
-  collectionSelect.onchange = () => go(addressesIn(collectionSelect.value)({}));
+  collectionSelect.append(...collections.map(({ name, count }) => new Option(`${name} (${count.toLocaleString()})`, name)));
+  collectionSelect.dataset.usual = usual;
+  collectionSelect.value = parameters().get("collection") ?? usual;
+  collectionSelect.onchange = () => {
+    const view = parameters().get("view");
+    go(addressesIn(collectionSelect.value)({ view: view === "indexing" ? null : view }));
+  };
   document.querySelector("#collection-choice").hidden = false;
 }
 
@@ -108,11 +114,6 @@ history.scrollRestoration = "manual";
 addEventListener("keyneeded", askForKey);
 addEventListener("popstate", () => { leave(); show(); });
 addEventListener("click", follow);
-addEventListener("paste", ({ clipboardData }) => clipboardData.files.length && searchWith(clipboardData.files[0]));
-input.addEventListener("change", () => {
-  if (input.files.length) searchWith(input.files[0]);
-  input.value = "";
-});
-takeDrops();
+takePictures(searchWith, searchAt);
 show();
 offerCollections().catch(() => {}); // without the list there is nothing to choose from; the view says what is wrong

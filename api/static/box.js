@@ -1,5 +1,6 @@
 // Lets a person mark a part of a picture, by pointer or by keys, as a box [x, y, width, height] in fractions.
-import { announce, button, element, image, percent } from "./dom.js";
+import { announce, button, element, image } from "./dom.js";
+import { percent } from "./words.js";
 
 const SMALLEST = 0.04;
 const STEP = 0.02;

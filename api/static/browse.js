@@ -1,92 +1,68 @@
-// The view of a whole collection or of one tag: a place to drop a picture, the tags with their counts, the pictures.
+// The view of a whole collection, of one tag or of some days: a place to drop a picture, tags, the pictures.
+import { daysOf } from "./addresses.js";
 import * as api from "./api.js";
-import { button, chip, element } from "./dom.js";
+import { dateFilter } from "./dates.js";
+import { element, link, title } from "./dom.js";
 import { pictureGrid } from "./grid.js";
-
-const FEW_TAGS = 20;
-const MOST_TAGS = 1000;
-
-function dropZone(choose) {
-  return element("section", { className: "hero" },
-    element("h1", { textContent: "Find pictures that look alike", tabIndex: -1 }),
-    element("p", { textContent: "Drop a picture here, paste one, or" }),
-    button("Choose a picture", choose, { className: "button" }));
-}
-
-function tagCloud(tags, current, to) {
-  const list = element("ul", { className: "chips" });
-  const find = element("input", {
-    type: "search", placeholder: "Find a tag", "aria-label": "Find a tag", oninput: draw,
-  });
-  const all = button("", () => { open = !open; draw(); });
-  let open = false;
-
-  function draw() {
-    const text = find.value.trim().toLowerCase();
-    const found = tags.filter((tag) => tag.name.toLowerCase().includes(text));
-    const drawn = open || text ? found : found.filter((tag, place) => place < FEW_TAGS || tag.name === current);
-    list.replaceChildren(...drawn.map(({ name, count }) =>
-      chip(name, to({ tag: name === current ? null : name }), name === current, count.toLocaleString())));
-    if (!found.length) list.append(element("li", { className: "quiet", textContent: "No tag is called that." }));
-    list.classList.toggle("all", open);
-    all.hidden = Boolean(text);
-    all.textContent = open ? "Show fewer" : `Show all ${tags.length.toLocaleString()}`;
-    all.setAttribute("aria-expanded", open);
-  }
-
-  draw();
-  const heading = element("div", { className: "row heading" }, element("h2", { textContent: "Tags" }));
-  if (tags.length > FEW_TAGS) heading.append(find, all);
-  return [heading, list];
-}
-
-async function showTags(section, params, to) {
-  try {
-    const { tags } = await api.tags({ collection: params.get("collection"), limit: MOST_TAGS });
-    section.replaceChildren(...(tags.length ? tagCloud(tags, params.get("tag"), to) : []));
-  } catch (problem) {
-    if (problem.code === "not_found") return; // there is no collection: the list of pictures says so
-    section.replaceChildren(element("p", { className: "row quiet" },
-      `The tags cannot be shown. ${problem.message}`, button("Try again", () => showTags(section, params, to))));
-  }
-}
+import { hero } from "./hero.js";
+import { showTags } from "./tags.js";
+import { days } from "./words.js";
 
 // What to say where the default collection is missing but others are not.
 function otherCollections(collections) {
   return collections.length ? [", or look into ", ...collections.flatMap(({ name, count }, place) => [
     place ? ", " : "",
-    element("a", { href: `/?${new URLSearchParams({ collection: name })}`, textContent: name }),
+    link(name, `/?${new URLSearchParams({ collection: name })}`),
     ` (${count.toLocaleString()})`])] : [];
 }
 
-export function browse(params, { to, choose }) {
+function nothing(tag, from, to, here) {
+  if (from || to) {
+    const what = tag ? `No picture with the tag “${tag}”` : "No picture";
+    return [`${what} says that it was taken ${days(from, to)}. Pictures without a date are left out. `,
+      link("Any day", here({ from: null, to: null }))];
+  }
+  if (tag) return [`No picture has the tag “${tag}”.`];
+  return ["There are no pictures here yet. ", link("Index a library", here({ view: "indexing" })), ", add a folder with ",
+    element("code", { textContent: "lookalike index FOLDER" })];
+}
+
+export function browse(params, { to, go }) {
   const [tag, collection] = [params.get("tag"), params.get("collection")];
+  const { from, to: until } = daysOf(params);
+  const conditions = { collection, taken_from: from, taken_to: until };
+  const here = (changes) => to({ tag, from, to: until, ...changes });
   const tags = element("section", { "aria-label": "Tags" });
+  const empty = nothing(tag, from, until, here);
 
   async function load(offset, limit) {
     try {
-      const { images, total } = await api.images({ collection, tag, offset, limit });
+      const { images, total } = await api.images({ ...conditions, tag, offset, limit });
       return { items: images, total };
     } catch (problem) {
       if (problem.code !== "not_found" || tag || collection) throw problem;
-      texts.empty.push(...otherCollections((await api.collections()).collections));
+      empty.push(...otherCollections((await api.collections()).collections));
       return { items: [], total: 0 };
     }
   }
 
-  const texts = {
-    one: "picture", many: "pictures", loading: "Loading pictures…", slow: "Still loading pictures…",
-    empty: tag ? [`No picture has the tag “${tag}”.`]
-      : ["There are no pictures here yet. Add a folder with ", element("code", { textContent: "lookalike index FOLDER" })],
-  };
-
-  const grid = pictureGrid({ load, href: ({ id }) => to({ id }), texts });
-  showTags(tags, params, to);
+  const grid = pictureGrid({
+    load,
+    href: ({ id }) => to({ id }),
+    texts: {
+      one: "picture", many: "pictures", loading: "Loading pictures…",
+      slow: "Still loading pictures. The store may be busy with an indexing job.", empty,
+    },
+  });
+  showTags(tags, conditions, tag, (name) => here({ tag: name }));
+  const narrowed = tag || from || until;
+  const heading = tag ?? (narrowed ? `Taken ${days(from, until)}` : "All pictures");
   return element("div", {},
-    tag ? null : dropZone(choose),
+    narrowed ? null : hero((url) => go(to({ url }))),
     tags,
     element("div", { className: "row heading" },
-      element(tag ? "h1" : "h2", { textContent: tag ?? "All pictures", tabIndex: -1 }), grid.status,
-      tag ? element("a", { href: to({}), textContent: "Show all pictures" }) : null),
+      narrowed ? title(heading) : element("h2", { textContent: heading }), grid.status,
+      narrowed ? link("Show all pictures", to({})) : null,
+      dateFilter({ from, to: until }, here, go)),
     grid.body);
 }

@@ -1,124 +1,113 @@
-// The view of a search: the query picture with its labels and facts beside the pictures that look like it.
+// The view of a search, and a picture's own page: the query with its labels and facts beside what looks like it.
+import { daysOf } from "./addresses.js";
 import * as api from "./api.js";
 import { boxSelector } from "./box.js";
-import { button, chip, date, element, fileName, nameWindow, percent, size } from "./dom.js";
+import { cutOff, leastOf } from "./cutoff.js";
+import { dateFilter } from "./dates.js";
+import { announce, button, element, failure, nameWindow, quiet, title } from "./dom.js";
+import { facts, labelList } from "./facts.js";
 import { pictureGrid } from "./grid.js";
+import { commonTags, tagFilter } from "./narrow.js";
+import { fileName, size } from "./words.js";
 
-const SUGGESTIONS = 12;
-const MOST_LABELS = 8;
-const LIKELY = 0.05;
-
-function labelList(labels, to) {
-  const likely = labels.filter(({ confidence }) => confidence >= LIKELY).slice(0, MOST_LABELS);
-  if (!likely.length) return element("p", { className: "quiet", textContent: "The model sees nothing it knows." });
-  return element("ul", { className: "labels" }, ...likely.map(({ name, confidence, categories = [] }) => {
-    const bar = element("span", { className: "bar" });
-    bar.style.setProperty("--share", percent(confidence));
-    return element("li", {},
-      element("a", { href: to({ tag: name }), textContent: name }),
-      element("span", { textContent: percent(confidence) }),
-      bar,
-      categories.length ? element("span", { className: "quiet", textContent: categories.join(", ") }) : null);
-  }));
-}
-
-function facts(picture) {
-  const given = Object.entries(picture.meta ?? {});
-  const rows = [
-    ["File", picture.path],
-    ["From", !picture.path.startsWith(picture.source) && picture.source],
-    ["Size", `${picture.width} × ${picture.height} pixels, ${size(picture.bytes)}`],
-    ["Taken", picture.taken_at && date(picture.taken_at)],
-    ["Changed", date(picture.modified_at)],
-    ["Indexed", date(picture.indexed_at)],
-    ...given.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
-  ];
-  const list = rows.filter(([, value]) => value).flatMap(([name, value]) =>
-    [element("dt", { textContent: name }), element("dd", { textContent: value })]);
-  return element("details", { open: matchMedia("(min-width: 48rem)").matches },
-    element("summary", { textContent: "About this picture" }), element("dl", {}, ...list));
-}
-
-function commonTags(results) {
-  const counts = new Map();
-  for (const { name } of results.flatMap((result) => result.tags)) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one)).slice(0, SUGGESTIONS);
-}
-
-function lostPicture(choose) {
+function lostPicture() {
   return element("div", { className: "notice" },
-    element("h1", { tabIndex: -1, textContent: "This picture is no longer here" }),
+    title("This picture is no longer here"),
     element("p", { textContent: "Your own pictures are kept only while the page is open. Choose it again to search." }),
-    button("Choose a picture", choose, { className: "button" }));
+    button("Choose a picture", () => document.querySelector("#picture").click(), { className: "button" }));
 }
 
-export function search(params, { to, go, choose, pictures, offers }) {
-  const [id, picture, collection] = ["id", "picture", "collection"].map((name) => params.get(name));
-  const file = pictures.get(picture);
-  if (!id && !file) return lostPicture(choose);
-  const box = params.get("box")?.split(",").map(Number) ?? null;
-  const only = params.getAll("only");
-  const again = (changes) => to({ id, picture, box: params.get("box"), only, ...changes });
-  const query = again({ only: null });
-  const heading = element("h1", { tabIndex: -1, textContent: file?.name ?? "Picture" });
-  const shown = element("div", {});
+function boxOf(params) {
+  const box = (params.get("box") ?? "").split(",").map(Number);
+  return box.length === 4 && box.every(Number.isFinite) ? box : null;
+}
+
+const nameOf = (url) => (URL.canParse(url) && fileName(new URL(url).pathname).replace(/^\/$/, "")) || url;
+
+// The part of the view that is about the query; it shows itself, and is told the labels that a search has found.
+function queryPanel({ file, url, id }, box, collection, { to, go, forget }, searchPart) {
+  const heading = title(file?.name ?? (url ? nameOf(url) : "Picture"));
+  const shown = element("div", {}, element("div", { className: "canvas waiting" }));
   const labels = element("section", { "aria-label": "Labels" });
   const details = element("section", { "aria-label": "Facts" });
-  // the tags offered stay in their places while they are switched on and off
-  const filter = element("ul", { className: "chips", "aria-label": "Only pictures with the tag" });
+  const show = (src) => shown.replaceChildren(boxSelector(src, box, searchPart));
 
-  const showPicture = (src) => shown.replaceChildren(
-    boxSelector(src, box, (part) => go(again({ box: part?.join(",") }))));
+  async function showPreview() {
+    try {
+      show(URL.createObjectURL(await api.preview({ file, url, id }, { collection })));
+    } catch (problem) {
+      shown.replaceChildren(problem.code === "not_found" ? quiet(`No preview: ${problem.message}`) : failure(problem, showPreview));
+    }
+  }
+
+  function removed() {
+    forget();
+    go(to({}));
+    announce("Removed from the index.");
+  }
 
   async function showDocument() {
     const found = await api.image(id, { collection });
     heading.textContent = fileName(found.path);
     if (heading.isConnected) nameWindow(heading.textContent);
-    showPicture(found.thumbnail);
-    details.replaceChildren(facts(found));
+    details.replaceChildren(facts(found, collection, removed));
     if (!box) labels.replaceChildren(labelList(found.tags, to));
   }
 
-  function showFilter() {
-    const names = [...new Set([...(offers.get(query) ?? []), ...only])];
-    filter.replaceChildren(element("li", { className: "quiet", textContent: "Only with" }), ...names.map((name) => {
-      const on = only.includes(name);
-      return chip(name, again({ only: on ? only.filter((other) => other !== name) : [...only, name] }), on);
-    }));
-    filter.hidden = !names.length;
-  }
+  if (file) details.replaceChildren(quiet(`Your picture, ${size(file.size)}. It is not kept.`));
+  if (url) details.replaceChildren(element("p", { className: "quiet breakable", textContent: url }));
+  const node = element("div", { className: "query" }, shown, heading, labels, details);
+  return { node, showPreview, showDocument, label: (found) => labels.replaceChildren(labelList(found, to)) };
+}
+
+export function search(params, context) {
+  const { to, go, pictures, offers } = context;
+  const [id, picture, url, collection] = ["id", "picture", "url", "collection"].map((name) => params.get(name));
+  const source = { id, url, file: pictures.get(picture) };
+  if (!id && !url && !source.file) return lostPicture();
+  const { from, to: until } = daysOf(params);
+  const [box, only] = [boxOf(params), params.getAll("only")];
+  const again = (changes) => to({
+    id, picture, url, box, only, from, to: until, min: new URLSearchParams(location.search).get("min"), ...changes,
+  });
+  const base = to({ id, picture, url, box: box?.join(",") });
+  const panel = queryPanel(source, box, collection, context, (part) => go(again({ box: part?.join(",") })));
+  const here = (changes) => again({ box: box?.join(","), ...changes });
+  const conditions = { collection, taken_from: from, taken_to: until };
+  const filter = tagFilter(conditions, only, (tags) => here({ only: tags }), go);
+  filter.offer(offers.get(base) ?? []);
 
   async function load(offset, limit) {
     const [answer] = await Promise.all([
-      api.search({ file, id }, { collection, box, tags: only, offset, limit }),
-      file || offset ? null : showDocument(),
+      api.search(source, { ...conditions, box, tags: only, offset, limit }),
+      id && !offset ? panel.showDocument() : null,
     ]);
-    if (!offers.has(query)) {
-      offers.set(query, commonTags(answer.results));
-      showFilter();
+    if (!offset && !offers.has(base)) {
+      offers.set(base, commonTags(answer.results));
+      filter.offer(offers.get(base));
     }
-    if (!offset && (file || box)) labels.replaceChildren(labelList(answer.labels, to));
+    if (!offset && (!id || box)) panel.label(answer.labels);
     return { items: answer.results };
   }
 
-  if (file) {
-    showPicture(URL.createObjectURL(file));
-    details.replaceChildren(element("p", { className: "quiet", textContent: `Your picture, ${size(file.size)}` }));
-  }
-  showFilter();
+  const narrowed = only.length || from || until;
   const grid = pictureGrid({
     load,
+    least: leastOf(params),
     href: (item) => to({ id: item.id }),
     texts: {
       one: "picture, nearest first", many: "pictures, nearest first", loading: "Searching…",
-      slow: "Still searching. The first search after a start takes longer: the model is being loaded.",
-      empty: [only.length ? "No picture has all of these tags. Take one away to see more."
+      slow: url ? "Still searching. The picture is being fetched from its address, which may take ten seconds."
+        : "Still searching. The service may be busy with other searches or an indexing job.",
+      empty: [narrowed ? "No picture meets all of these conditions. Take one away to see more."
         : "This collection has no other picture."],
+      cut: "No picture is as similar as that. Move the slider to the left to see more.",
     },
   });
-  return element("div", { className: "search" },
-    element("div", { className: "query" }, shown, heading, labels, details),
-    element("div", {},
-      element("div", { className: "row heading" }, element("h2", { textContent: "Look-alikes" }), grid.status),
-      filter, grid.body));
+  panel.showPreview();
+  return element("div", { className: "search" }, panel.node, element("div", {},
+    element("div", { className: "row heading" }, element("h2", { textContent: "Look-alikes" }), grid.status),
+    element("div", { className: "row filters" },
+      cutOff(leastOf(params), grid.cut), dateFilter({ from, to: until }, here, go)),
+    filter.node, grid.body));
 }

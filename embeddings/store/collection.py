@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embeddings.errors import ModelMismatch
-from embeddings.records import Hit, Known, Row
+from embeddings.records import Hit, Known, Row, Span
 from embeddings.spaces import ModelIdentity, Projection
 from embeddings.store.backend import Backend
 from embeddings.store.filters import Where, as_written, literals, tag_name
@@ -21,6 +21,7 @@ from embeddings.store.rows import (
     from_record,
     latest,
     normalise,
+    seconds_of,
     to_known,
     to_record,
 )
@@ -80,9 +81,10 @@ class MilvusCollection:
         offset: int = 0,
         tags: Sequence[str] = (),
         exclude: str | None = None,
+        taken: Span | None = None,
     ) -> list[list[Hit]]:
         check_depth(offset, limit)
-        where = Where(tags=tuple(tags), not_id=exclude)
+        where = Where(tags=tuple(tags), not_id=exclude, taken=_span(taken))
         place = self._place  # one for all: what is written meanwhile may move it
         queries = place.space.queries(vectors)
         hits: list[list[Hit]] = []
@@ -93,8 +95,8 @@ class MilvusCollection:
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
         return self._fetch(self._place, ids, with_vectors)
 
-    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100) -> list[Row]:
-        ids = self._backend.page(self.real, Where(tags=_one(tag)), offset, limit)
+    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: Span | None = None) -> list[Row]:
+        ids = self._backend.page(self.real, Where(tags=_one(tag), taken=_span(taken)), offset, limit)
         return self.fetch([as_written(id_) for id_ in ids])
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
@@ -120,12 +122,12 @@ class MilvusCollection:
             ids |= {record["content_hash"]: as_written(record["id"]) for record in records}
         return {row.content_hash: row for row in self.fetch(list(ids.values()), with_vectors=True)}
 
-    def count(self, tag: str | None = None) -> int:
-        return self._backend.count(self.real, Where(tags=_one(tag)))
+    def count(self, tag: str | None = None, taken: Span | None = None) -> int:
+        return self._backend.count(self.real, Where(tags=_one(tag), taken=_span(taken)))
 
-    def facets(self) -> dict[str, int]:
+    def facets(self, tags: Sequence[str] = (), taken: Span | None = None) -> dict[str, int]:
         counts: Counter[str] = Counter()
-        for record in self._backend.select(self.real, [TAG_KEYS], Where()):
+        for record in self._backend.select(self.real, [TAG_KEYS], Where(tags=tuple(tags), taken=_span(taken))):
             counts.update(record[TAG_KEYS])
         return {tag_name(key): count for key, count in counts.items()}
 
@@ -188,14 +190,14 @@ class MilvusCollection:
             search_params=self._backend.search_params(offset + limit),
         )
         hits = [[Hit(from_record(hit["entity"]), float(hit["distance"])) for hit in some] for some in found]
-        if where.tags and min(map(len, hits)) < limit:
+        if where.narrow and min(map(len, hits)) < limit:
             hits = self._complete(place, queries, hits, limit, offset, where)
         return [sorted(some, key=lambda hit: (-hit.score, hit.row.id)) for some in hits]
 
     def _complete(
         self, place: Place, queries: np.ndarray, hits: list[list[Hit]], limit: int, offset: int, where: Where
     ) -> list[list[Hit]]:
-        """Score all rows that meet the conditions if a search missed some, as approximate indexes do for a rare tag."""
+        """Score all rows that meet the conditions if a search missed some, as approximate indexes do for rare ones."""
         there = self._backend.count(place.real, where)
         if min(map(len, hits)) >= min(limit, there - offset) or there > _MOST_TO_SCORE:
             return hits
@@ -209,3 +211,7 @@ class MilvusCollection:
 
 def _one(tag: str | None) -> tuple[str, ...]:
     return () if tag is None else (tag,)
+
+
+def _span(taken: Span | None) -> tuple[int, int] | None:
+    return None if taken is None else seconds_of(taken)

@@ -22,6 +22,12 @@ class Where:
     hashes: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     not_id: str | None = None
+    taken: tuple[int, int] | None = None  # as rows keep times; the first is in, the second is not
+
+    @property
+    def narrow(self) -> bool:
+        """Whether few rows may meet the conditions, as an approximate index can miss."""
+        return bool(self.tags) or self.taken is not None
 
 
 def storable(text: str) -> str:
@@ -73,4 +79,6 @@ def expression(where: Where, has_tag: Callable[[str], str]) -> str:
         parts.append(f"id in {literals(where.ids)}")
     if where.not_id is not None:
         parts.append(f"id != {literal(where.not_id)}")
+    if where.taken is not None:
+        parts.append(f"taken_at >= {where.taken[0]:d} and taken_at < {where.taken[1]:d}")
     return " and ".join(parts)

@@ -150,6 +150,9 @@ class LiteBackend:
             rows = rows.filter(pc.is_in(rows["id"], pa.array(map(storable, where.ids), pa.string())))
         if where.not_id is not None:
             rows = rows.filter(pc.not_equal(rows["id"], storable(where.not_id)))
+        if where.taken is not None:
+            first, after = where.taken
+            rows = rows.filter(pc.and_(pc.greater_equal(rows["taken_at"], first), pc.less(rows["taken_at"], after)))
         return rows.select(fields)
 
 
@@ -160,6 +163,7 @@ def _asked(where: Where) -> list[str]:
         "source": where.source is not None,
         "content_hash": bool(where.hashes),
         "id": bool(where.ids) or where.not_id is not None,
+        "taken_at": where.taken is not None,
     }
     return [field for field, needed in asked.items() if needed]
 

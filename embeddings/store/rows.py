@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import UsageError
-from embeddings.records import Known, Row, Tag
+from embeddings.records import Known, Row, Span, Tag
 from embeddings.spaces import normalised
 from embeddings.store.filters import as_written, storable, tag_key
 
@@ -29,6 +29,7 @@ BYTES_A_CALL = 32_000_000  # a call may have 64 MB; numbers grow in transport
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME = -(2**62)  # the oldest engine has no null
+_LAST_TIME = 2**62
 
 # `json.dumps` and `json.loads` take as long again for what they do around this
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -92,6 +93,12 @@ def from_record(record: Mapping[str, Any]) -> Row:
         indexed_at=_EPOCH_UTC + timedelta(microseconds=record["indexed_at"]),
         meta=_from_json(record["meta"])[0],
     )
+
+
+def seconds_of(span: Span) -> tuple[int, int]:
+    """Return a span as `taken_at` is kept: whole seconds, the first in it, the second after it."""
+    start, end = (None if time is None else _seconds(time - _EPOCH) for time in (span.start, span.end))
+    return _NO_TIME + 1 if start is None else start, _LAST_TIME if end is None else end
 
 
 def to_known(record: Mapping[str, Any]) -> Known:

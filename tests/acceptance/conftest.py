@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import httpx
 import pytest
 import skimage
 
@@ -49,12 +52,13 @@ class Lookalike:
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: object, **settings: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, log: IO[bytes] | None = None, **settings: str) -> subprocess.Popen[str]:
+        """Start a command; one that writes much needs a `log`, since nobody reads its pipe."""
         return subprocess.Popen(
             [COMMAND, *map(str, arguments)],
             env=self.environment(**settings),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=log or subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
@@ -89,3 +93,59 @@ def photos(tmp_path) -> Path:
     for name in ("motorcycle_left.png", "motorcycle_right.png"):
         (folder / "album" / name).write_bytes((packaged / name).read_bytes())
     return folder
+
+
+@dataclass(frozen=True)
+class PageStand:
+    """A running service with photos and libraries, and the folders they are in."""
+
+    address: str
+    client: httpx.Client
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def page_stand(tmp_path_factory, models) -> Iterator[PageStand]:
+    """The real service on twelve photos, for the tests of the web page."""
+    from page_photos import write_many, write_more, write_photos
+    from test_run import until_it_answers
+
+    folder = tmp_path_factory.mktemp("page")
+    for name, write in (("photos", write_photos), ("more", write_more), ("many", write_many)):
+        write(folder / name)
+    (folder / "data").mkdir()
+    (folder / "data" / "models").symlink_to(models)
+    libraries = f"more={folder / 'more'},many={folder / 'many'}"
+    lookalike, written = Lookalike(folder / "data"), folder / "log"
+    with written.open("wb") as log:
+        arguments = ("run", folder / "photos", "--port", 0)
+        process = lookalike.start(*arguments, log=log, LOOKALIKE_LIBRARIES=libraries)
+    try:
+        address = until_it_answers(process)[1]
+        with httpx.Client(base_url=address, timeout=30) as client:
+            yield PageStand(address, client, folder)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0 and "Traceback" not in written.read_text(), written.read_text()[-5000:]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser for one module: while it runs, no other event loop can."""
+    from browser import chromium
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def window(request, chromium, page_stand, tmp_path_factory):
+    """A watched window on the service, as large as a desk's or a phone's."""
+    from browser import watched
+    from page_photos import shots_folder
+
+    with watched(
+        chromium, page_stand.address, shots_folder(tmp_path_factory.getbasetemp() / "page"), request.param
+    ) as one:
+        yield one

@@ -188,3 +188,9 @@ def test_it_is_in_the_openapi_document(client: ApiClient) -> None:
         for kind in ("application/json", "multipart/form-data"):
             assert "url" in paths[path]["post"]["requestBody"]["content"][kind]["schema"]["properties"]
         assert "url_blocked" in paths[path]["post"]["responses"]["422"]["description"]
+
+
+def test_a_picture_by_url_is_shown_by_the_service_alone(client: ApiClient, server: WebServer) -> None:
+    answer = client.post("/v1/preview", json={"url": f"{server.base}/red.png"})
+    assert (answer.status_code, answer.headers["content-type"], answer.content[:2]) == (200, "image/jpeg", b"\xff\xd8")
+    assert client.post("/v1/preview", json={"url": f"{server.base}/nosuch"}).json()["code"] == "url_unreachable"

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import httpx
@@ -81,6 +81,8 @@ def test_pictures(client: Client) -> None:
     assert len(page) == 1 and page.total == 3 and page.items[0].id == "a:b"
     assert [image.id for image in client.all_images()] == ["a:b", "green", "red"]
     assert [image.id for image in client.all_images(tag="blue")] == ["a:b"]
+    sent, indexed = client.preview(picture("red", size=(1000, 500))), client.preview(id="a:b", collection="photos")
+    assert [Image.open(io.BytesIO(data)).size for data in (sent, indexed)] == [(960, 480), (64, 64)]
     client.remove("a:b")
     with pytest.raises(NotFound, match="a:b"):
         client.image("a:b")
@@ -89,6 +91,10 @@ def test_pictures(client: Client) -> None:
 def test_collections_tags_and_jobs(client: Client) -> None:
     assert [(one.name, one.count) for one in client.collections()] == [("photos", 2)]
     assert {(one.name, one.count) for one in client.tags()} == {("red", 1), ("green", 1)}
+    assert {(one.name, one.count) for one in client.tags(tags=["red"])} == {("red", 1)}
+    day = date(2024, 5, 1)
+    assert (list(client.tags(taken_from=day)), list(client.images(taken_to=day))) == ([], [])
+    assert client.search(id="red", taken_from=day, taken_to=day).results == []
     assert (client.libraries(), list(client.jobs())) == ([], [])
     for ask in (client.job, client.cancel_job, client.retry_job, client.job_failures):
         with pytest.raises(NotFound):

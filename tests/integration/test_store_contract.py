@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from embeddings.errors import ModelMismatch, NotFound, UsageError
-from embeddings.records import Collection, Known, ModelIdentity, Row, Store, Tag
+from embeddings.records import Collection, Known, ModelIdentity, Row, Span, Store, Tag
 from embeddings.store import open_store
 from embeddings.testing import MemoryStore
 
@@ -330,6 +330,36 @@ def test_facets_count_rows(collection: Collection) -> None:
     collection.upsert([row("a", tags=("cat", "pet")), row("b", tags=("pet",)), row("c")])
     assert collection.facets() == {"cat": 1, "pet": 2}
     assert [collection.count(tag) for tag in ("cat", "pet", "dog", None)] == [1, 2, 0, 3]
+
+
+def test_pictures_of_a_time(collection: Collection) -> None:
+    noon, second = datetime(2024, 5, 1, 12), datetime(2024, 5, 1, 12, 0, 1)
+    early = datetime(1969, 7, 20, 20, 17)
+    collection.upsert([row("noon", RED, ("cat",), taken_at=noon), row("then", ORANGE, taken_at=second)])
+    collection.upsert([row("early", GREEN, ("cat",), taken_at=early), row("unknown", RED, ("cat",))])
+    expected = {
+        Span(noon, second): ["noon"],
+        Span(second, None): ["then"],
+        Span(None, noon): ["early"],
+        Span(): ["early", "noon", "then"],
+        Span(datetime(2025, 1, 1), datetime(2025, 1, 2)): [],
+        None: ["early", "noon", "then", "unknown"],
+    }
+    for taken, names in expected.items():
+        assert ids(collection.browse(taken=taken)) == sorted(found(collection, RED, taken=taken)) == names
+        assert collection.count(taken=taken) == len(names)
+    assert found(collection, RED, tags=["cat"], taken=Span()) == ["noon", "early"]
+    assert found(collection, RED, exclude="noon", taken=Span(noon)) == ["then"]
+    assert ids(collection.browse("cat", 1, 5, Span(early))) == ["noon"] and collection.count("cat", Span(early)) == 2
+    assert collection.facets(["cat"]) == {"cat": 3} and collection.facets(taken=Span(noon)) == {"cat": 1}
+
+
+def test_pictures_of_a_rare_time_are_found_far_from_the_query(collection: Collection) -> None:
+    random = np.random.default_rng(1)
+    collection.upsert([row(f"{n:04}", [1, *(0.1 * random.random(2))]) for n in range(3000)])
+    collection.upsert([row("rare", [-1, 0, 0], taken_at=datetime(2024, 5, 1))])
+    collection.flush()
+    assert found(collection, RED, taken=Span(datetime(2024, 5, 1), datetime(2024, 5, 2))) == ["rare"]
 
 
 def test_more_rows_than_one_answer_of_a_server_can_hold(collection: Collection) -> None:

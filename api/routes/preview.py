@@ -1,0 +1,47 @@
+"""A picture as a browser can show it: one that is sent along, at a URL, or indexed."""
+
+from functools import partial
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.forms import Limits, Upload, read_body
+from api.openapi import body, json_body, multipart, picture_body, problems
+from api.requests import PreviewQuery
+from api.routes.common import ServiceDep, admitted
+from api.service import Service
+from embeddings.errors import UsageError
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])
+
+_EXAMPLE = {"url": "https://example.org/dog.heic"}
+
+
+@router.post(
+    "/preview",
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(403, 404, 413, 415, 422, 503)},
+    openapi_extra=body(multipart(PreviewQuery), json_body(PreviewQuery, _EXAMPLE), picture_body(), fields=PreviewQuery),
+    response_class=Response,
+)
+async def preview(request: Request, service: ServiceDep) -> Response:
+    """Return a JPEG of a picture of any format, upright, its longest side at most 960 pixels; nothing is kept."""
+    async with read_body(request, Limits(service.settings.max_bytes)) as given:
+        query = given.parse(PreviewQuery)
+        upload = given.uploads[0] if given.uploads else None
+        if (upload is not None) + (query.url is not None) + (query.id is not None) != 1:
+            raise UsageError(
+                "give exactly one of 'file' (a picture, as a multipart field), 'url' and 'id'", field="file"
+            )
+        data = await _preview(service, query, upload)
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+async def _preview(service: Service, query: PreviewQuery, upload: Upload | None) -> bytes:
+    if upload:
+        upload.check(service.settings.max_bytes)
+        return await service.preview(upload.read)
+    if query.url:
+        async with service.fetched(query.url) as fetched:
+            return await service.preview(fetched.upload.read)
+    name = query.collection or service.settings.collection
+    row = await service.run(service.library.row, name, str(query.id))
+    return await service.preview(partial(service.shelves.read, name, row))
