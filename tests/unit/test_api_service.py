@@ -413,6 +413,7 @@ def test_openapi_describes_every_route(client: ApiClient) -> None:
         ("get", "/v1/session"),
         ("post", "/v1/session"),
         ("post", "/v1/search/batch"),
+        ("post", "/v1/preview"),
         ("delete", "/v1/session"),
         ("get", "/health"),
         ("get", "/ready"),
