@@ -16,7 +16,7 @@ from embeddings.errors import MalformedRequest
 
 log = logging.getLogger(__name__)
 
-# Connections that are served, give or take the few that are just being taken; api.door refuses those beyond.
+# Connections that are served; api.door counts them, and refuses those beyond.
 MOST = 1024
 MOST_OF_ONE = 128  # those from one address, unless it is a proxy's
 HEAD_SECONDS = 15.0  # from the opening of a connection, or the last answer, to the end of a request's head
@@ -71,8 +71,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch the clock."""
         super().connection_made(transport)
-        self._peer = self.client[0] if self.client else ""
-        self._peers.come(self._peer)
+        self._peer = transport.get_extra_info("peername")[0]  # as the door has counted it
         self._timer = self.loop.call_later(TICK, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:

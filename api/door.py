@@ -36,6 +36,7 @@ class Door(socket.socket):
         for _ in range(REFUSED_AT_ONCE):
             connection, address = super().accept()
             if not self._peers.full(address[0]):
+                self._peers.come(address[0])  # counted before the event loop gets round to it; it goes in Connection
                 return connection, address
             self._refuse(connection)
         raise BlockingIOError

@@ -87,3 +87,17 @@ def test_others_come_in_behind_those_who_do_not() -> None:
                 one.close()
 
     asyncio.run(scene())
+
+
+def test_who_came_in_counts_at_once() -> None:
+    async def scene() -> None:
+        with (
+            opened(occupied("127.0.0.1", MOST_OF_ONE - 1)) as door,
+            socket.create_connection(door.getsockname()),
+            socket.create_connection(door.getsockname()),
+        ):
+            door.accept()[0].close()
+            with pytest.raises(BlockingIOError):
+                door.accept()
+
+    asyncio.run(scene())
