@@ -36,6 +36,7 @@ def running_s3() -> Iterator[dict[str, str]]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    clear_s3fs()
     try:
         assert server.stdout is not None
         yield {
@@ -46,6 +47,13 @@ def running_s3() -> Iterator[dict[str, str]]:
         }
     finally:
         server.communicate(timeout=30)
+
+
+def clear_s3fs() -> None:
+    """Forget the file systems of earlier tests in this process: theirs had other keys, or none."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def check_keys(address: str, check: bool) -> None:

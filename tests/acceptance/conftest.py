@@ -1,5 +1,6 @@
 """The real command in a process of its own, with a data directory of its own."""
 
+import fcntl
 import json
 import os
 import signal
@@ -66,11 +67,17 @@ class Lookalike:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory) -> Path:
-    """A data directory whose model is converted already, so that each test need not do it again."""
-    data = tmp_path_factory.mktemp("models")
-    (data / "a.png").write_bytes((Path(skimage.__file__).parent / "data" / "coffee.png").read_bytes())
-    first = Lookalike(data)("tag", data / "a.png")
-    assert (first.status, first.err) == (0, "")
+    """A data directory whose model is converted already, once for all processes of a run."""
+    own = tmp_path_factory.getbasetemp()
+    data = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "with-models"
+    data.mkdir(exist_ok=True)
+    with (data / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (data / "done").exists():
+            (data / "a.png").write_bytes((Path(skimage.__file__).parent / "data" / "coffee.png").read_bytes())
+            first = Lookalike(data)("tag", data / "a.png")
+            assert (first.status, first.err) == (0, "")
+            (data / "done").touch()
     return data / "models"
 
 

@@ -57,7 +57,9 @@ def dimensions(data: Path) -> tuple[int, int]:
         return collection.model.dimension, collection.count()
 
 
-@pytest.mark.parametrize("sign, status", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "sign, status", [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_build_that_is_stopped_leaves_the_collection_as_it_was(lookalike, sign, status):
     fill(lookalike.data, made_up(ROWS))
     running = lookalike.start("compact", "photos", "--dim", "128", "--yes")
@@ -129,6 +131,7 @@ def linked(lookalike, tmp_path: Path) -> Path:
     return tmp_path / "other"
 
 
+@pytest.mark.slow
 def test_rows_whose_pictures_are_gone_are_named_before_going_back(library, photos):
     assert library("compact", "photos", "--dim", "128").status == 0
     (photos / "new.png").write_bytes(bytes_of("page.png"))

@@ -80,7 +80,9 @@ def count(uri: str) -> int:
             return 0
 
 
-@pytest.mark.parametrize("sign, status", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "sign, status", [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_copy_that_is_stopped_goes_on_and_comes_back_whole(lookalike, tmp_path, server, sign, status):
     rows = made_up(ROWS)
     fill(lookalike.data, rows)

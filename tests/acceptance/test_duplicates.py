@@ -85,6 +85,7 @@ def test_decisions_survive_renaming_and_indexing_anew(lookalike, album):
         assert unknown.status == 2 and "near-0" in unknown.err
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on(lookalike, album):
     lookalike("index", album)
     began = time.monotonic()

@@ -33,6 +33,7 @@ def test_tags_are_right_and_know_how_sure_they_are(lookalike, shared_data):
     assert expected_calibration_error(np.array([confidence[name] for name in true]), first) <= 0.06
 
 
+@pytest.mark.slow
 def test_a_photo_finds_others_of_its_kind(lookalike, shared_data):
     report = lookalike("index", shared_data / "grocery" / "natural", "--json").json
     assert report["found"] == report["indexed"] + report["copied"] == 1567

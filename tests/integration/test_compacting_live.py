@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 from test_store_contract import MODEL, row
 
 from embeddings.records import Store
@@ -50,6 +51,7 @@ class Busy:
             self.errors.append(error)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_no_search_fails(milvus_uri: str) -> None:
     with open_store(milvus_uri, "", Path(), 30.0) as store, open_store(milvus_uri, "", Path(), 30.0) as other:
         store.create("live", MODEL).upsert([row(f"{n:04}", VECTORS[n].tolist()) for n in range(FIRST)])
