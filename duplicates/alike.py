@@ -1,7 +1,7 @@
 """When two pictures are the same one or look alike: the evidence, and the limits it is held against.
 
-The limits were set by what `python -m benchmarks.duplicates` shows of one half of its photos (`fit`);
-benchmarks/results has what comes of them there and on the other half.
+The limits were set by what `python -m benchmarks.duplicates` shows of one half of its photos (`fit`), after a look at
+pairs of all of them; benchmarks/results has what comes of them there and on the other half.
 """
 
 from dataclasses import dataclass
