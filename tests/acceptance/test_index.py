@@ -108,6 +108,7 @@ def test_wrong_settings_are_named(lookalike, photos):
     assert result.status == 2 and "LOOKALIKE_MAX_PIXELS" in result.err
 
 
+@pytest.mark.slow  # two networks are converted
 def test_another_model_is_refused_with_what_to_do(lookalike, photos, tmp_path):
     import safetensors.torch
     import timm
