@@ -1,19 +1,15 @@
 """A real Chromium that is watched: nothing it asks for leaves this machine, and what it complains of fails the test."""
 
-import os
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
+from debian import debian_command
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-MISSING = "no chromium here: `apt-get install chromium`"
 SIZES = {
     "desktop": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "phone": {
@@ -28,28 +24,12 @@ SHOT_SECONDS = 10.0  # that a screenshot waits for pictures
 PICTURES_ARE_THERE = "[...document.images].every(i => i.complete || i.getBoundingClientRect().top > innerHeight)"
 
 
-def chromium_command() -> str:
-    """Return the path of chromium; installed if it is missing and may be, else the test is skipped (CI: fails)."""
-    found = shutil.which("chromium")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(install, capture_output=True, check=False, env=environment)
-        found = shutil.which("chromium")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
-    return found
-
-
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Run a browser that knows no host but this machine."""
     rules = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     arguments = [rules, "--no-sandbox", "--disable-dev-shm-usage"]  # in containers there is neither
-    command = chromium_command()
+    command = debian_command("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=command, args=arguments)
         try:

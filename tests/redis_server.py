@@ -1,7 +1,5 @@
 """A real Redis for tests, with a log of its own on disk, that can be killed and started again."""
 
-import os
-import shutil
 import signal
 import subprocess
 import time
@@ -9,29 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from debian import debian_command
 from milvus_server import HOST, lasting_port
 from redis import Redis
 from redis.exceptions import RedisError
 
 START_SECONDS = 20.0
-MISSING = "no redis-server here: `apt-get install redis-server`"
-
-
-def redis_command() -> str:
-    """Return the path of redis-server; installed if it is missing and may be, else the test is skipped (CI: fails)."""
-    found = shutil.which("redis-server")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "redis-server"]
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(install, capture_output=True, check=False, env=environment)
-        found = shutil.which("redis-server")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
-    return found
 
 
 class RedisServer:
@@ -79,7 +60,7 @@ class RedisServer:
 @contextmanager
 def running_redis(folder: Path) -> Iterator[RedisServer]:
     """Run a server while the context lasts."""
-    server = RedisServer(redis_command(), folder)
+    server = RedisServer(debian_command("redis-server"), folder)
     server.start()
     try:
         yield server

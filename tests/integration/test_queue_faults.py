@@ -95,7 +95,7 @@ def test_redis_that_is_killed_and_started_again(stand: Stand) -> None:
     stand.redis.kill()
     with pytest.raises(QueueUnavailable, match="LOOKALIKE_REDIS_URL"):
         stand.jobs.get(job.id)
-    time.sleep(2)
+    stand.until(lambda: f"Redis at 127.0.0.1:{stand.redis.port} does not answer" in stand.log())
     stand.redis.start()
     job = stand.ended(job, 120)
     assert job.state is State.DONE
