@@ -1,15 +1,19 @@
 """Jobs as the settings have them: in this process, or by way of Redis."""
 
+from typing import TYPE_CHECKING
+
 from embeddings.embedder import Embedder
 from embeddings.errors import UsageError
 from embeddings.records import Store
 from embeddings.settings import Settings
 from indexer.jobs import Libraries
 from indexer.local_jobs import LocalJobs
-from indexer.queue.redis_jobs import RedisJobs
+
+if TYPE_CHECKING:
+    from indexer.queue.redis_jobs import RedisJobs
 
 
-def open_jobs(settings: Settings, store: Store, embedder: Embedder) -> LocalJobs | RedisJobs:
+def open_jobs(settings: Settings, store: Store, embedder: Embedder) -> "LocalJobs | RedisJobs":
     """Open the jobs of a service, and take up those that were not done. Raises UsageError for a wrong setting."""
     if not settings.redis_url:
         folder = settings.data / "jobs"
@@ -19,8 +23,10 @@ def open_jobs(settings: Settings, store: Store, embedder: Embedder) -> LocalJobs
     return jobs
 
 
-def open_queue(settings: Settings, embedder: Embedder) -> RedisJobs:
+def open_queue(settings: Settings, embedder: Embedder) -> "RedisJobs":
     """Open the jobs that workers do. Raises UsageError where the settings name no Redis or no Milvus server."""
+    from indexer.queue.redis_jobs import RedisJobs  # noqa: PLC0415 - Celery, which few need
+
     check_queue(settings)
     libraries, folder = Libraries(settings.libraries), settings.data / "orders"
     return RedisJobs(settings.redis_url, settings.visibility_timeout, lambda: embedder.identity, libraries, folder)

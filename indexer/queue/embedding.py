@@ -48,12 +48,7 @@ class ChunkIndexer:
 
     def index(self, chunk: Chunk) -> None:
         """Index a chunk, unless it is done, or its job has ended or is in a later round."""
-        stop = Stop(
-            self._leaving,
-            lambda: self._records.is_current(chunk.job_id, chunk.round),
-            lambda message: self._records.note(chunk.job_id, chunk.round, waits=message),
-            self._seconds,
-        )
+        stop = Stop.of_round(self._records, chunk.job_id, chunk.round, self._leaving, self._seconds)
         try:
             if self._records.is_current(chunk.job_id, chunk.round) and not self._records.is_done(chunk):
                 self._index(chunk, stop)

@@ -22,12 +22,11 @@ from indexer.sources import Reference, Source, Unlistable
 class Figures:
     """Counters of one worker; safe to use from several threads."""
 
-    def __init__(self, measured: "Measured | None" = None) -> None:
+    def __init__(self, measured: "Measured") -> None:
         """Count from zero; `measured` gives what is looked up when somebody asks."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        if measured is not None:
-            self.registry.register(measured)
+        self.registry.register(measured)
         self._images = Counter("lookalike_images", "Images dealt with", ("outcome",), registry=self.registry)
         self._failures = Counter("lookalike_failures", "Images that failed", ("code",), registry=self.registry)
         self._chunks = Counter("lookalike_chunks", "Chunks recorded", registry=self.registry)

@@ -67,12 +67,7 @@ class Planner:
         standing = self._records.standing(job_id)
         if standing is None:
             return
-        stop = Stop(
-            self._leaving,
-            lambda: self._records.is_current(job_id, round_),
-            lambda message: self._records.note(job_id, round_, waits=message),
-            float("inf"),
-        )
+        stop = Stop.of_round(self._records, job_id, round_, self._leaving)
         with self._held(job_id):
             try:
                 self._plan(standing, stop)

@@ -1,5 +1,6 @@
 """When work on a job must stop before it is done, and how it waits meanwhile for what does not answer."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 from embeddings.errors import ImageError, LookalikeError, QueueUnavailable, StoreUnavailable
 from embeddings.records import Known, Row
 from indexer.ledger import Ledger
+from indexer.queue.records import Records
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +46,18 @@ class Stop:
         self._waits = waits
         self._end = time.monotonic() + seconds
         self._looked = time.monotonic()
+
+    @classmethod
+    def of_round(
+        cls, records: Records, job_id: str, round_: int, leaving: threading.Event, seconds: float = math.inf
+    ) -> "Stop":
+        """Stop when `leaving` is set, when the job is not in that round any more, or after `seconds`."""
+        return cls(
+            leaving,
+            lambda: records.is_current(job_id, round_),
+            lambda message: records.note(job_id, round_, waits=message),
+            seconds,
+        )
 
     @property
     def over(self) -> bool:
