@@ -1,5 +1,7 @@
 """One collection in a Milvus: rows in, rows and neighbours out."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,23 +43,37 @@ class Place:
     space: Space
 
 
+@dataclass(frozen=True)
+class _Led:
+    """Where the name led when it was `asked` for, in seconds of the monotonic clock."""
+
+    place: Place
+    asked: float
+
+
 class MilvusCollection:
     """A collection that is at `place`; `moved` tells where the one called `name` is if that is elsewhere by now.
 
     Reading stays with the collection that was opened. Writing follows the name: what is written while the name is given
-    to another collection goes to both, for nobody can tell whether those who build the other one have seen it.
+    to another collection goes to both, for nobody can tell whether those who build the other one have seen it. What the
+    name stands for is asked when a write is done, unless that was last done less than `name_seconds` before: whoever
+    gives the name to another collection waits as long, and then looks for what came in between.
     """
 
     def __init__(self, backend: Backend, name: str, place: Place, moved: Callable[[str], Place | None]) -> None:
         self.name = name
         self._backend = backend
-        self._place = place
+        self._led = _Led(place, -math.inf)
         self._moved = moved
 
     @property
     def real(self) -> str:
         """Its name in the engine."""
         return self._place.real
+
+    @property
+    def _place(self) -> Place:
+        return self._led.place
 
     @property
     def model(self) -> ModelIdentity:
@@ -136,15 +152,32 @@ class MilvusCollection:
 
     def _follow(self, write: Callable[[Place], None]) -> None:
         """Write, and again for as long as the name stands for another collection when it is done."""
-        write(self._place)
-        while (now := self._moved(self.real)) is not None:
-            if now.space.base.fingerprint != self._place.space.base.fingerprint:
-                raise ModelMismatch(
-                    f"the collection {self.name!r} was made anew with another model meanwhile: run the same again",
-                    field="collection",
-                )
-            self._place = now
-            write(now)
+        led = self._led
+        write(led.place)
+        while (now := self._leads_now(led)).place.real != led.place.real:
+            led = now
+            write(led.place)
+
+    def _leads_now(self, led: _Led) -> _Led:
+        """Return where the name leads, asking unless `led` was asked for less than `name_seconds` ago."""
+        asked = time.monotonic()
+        if asked - led.asked < self._backend.name_seconds:
+            return led
+        led = self._led  # another thread may have asked meanwhile
+        if asked - led.asked >= self._backend.name_seconds:
+            led = self._led = _Led(self._followed(led.place), asked)
+        return led
+
+    def _followed(self, place: Place) -> Place:
+        now = self._moved(place.real)
+        if now is None:
+            return place
+        if now.space.base.fingerprint != place.space.base.fingerprint:
+            raise ModelMismatch(
+                f"the collection {self.name!r} was made anew with another model meanwhile: run the same again",
+                field="collection",
+            )
+        return now
 
     def _upsert(self, place: Place, rows: Sequence[Row]) -> None:
         records = [to_record(row) for row in rows]

@@ -33,6 +33,7 @@ class ServerBackend:
     """A Milvus server by URL."""
 
     most_ids = 1000
+    name_seconds = 2.0
 
     def __init__(self, uri: str, token: str, timeout: float) -> None:
         """Connect when it is first used, so that a service starts without it. Raises UsageError for what is no URI."""
