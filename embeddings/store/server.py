@@ -10,13 +10,14 @@ from itertools import islice
 from typing import Any
 
 from embeddings.errors import StoreUnavailable
-from embeddings.store.client import SESSION, STRONG, Client, LoadState, address
+from embeddings.store.client import CONNECT_SECONDS, SESSION, STRONG, Client, LoadState, address
 from embeddings.store.filters import Where, as_written, expression, literal
 from embeddings.store.ranking import DEEPEST
 from embeddings.store.rows import TAG_KEYS
 
 _PAGE = 5000
 _WHOLE_ROWS = 500  # the longest still fit into one answer
+_LOOK_SECONDS = 0.1  # between looks whether a collection is loaded by now
 _LEAST_EF, _MOST_EF = 64, 32_768
 _VECTOR_INDEX = {
     "field_name": "vector",
@@ -38,6 +39,7 @@ class ServerBackend:
         """Connect when it is first used, so that a service starts without it. Raises UsageError for what is no URI."""
         self._place = f"the Milvus server at {address(uri)}"
         self._connect = partial(Client, uri, token, timeout, self._place)
+        self._loading_seconds = min(timeout, CONNECT_SECONDS)
         self._connecting = threading.Lock()
         self._connected: Client | None = None
         self._refused = -math.inf  # time of the last attempt that failed
@@ -59,7 +61,7 @@ class ServerBackend:
         self._client().create_collection(collection, dimension, written, tag_keys_array=True)
 
     def prepare(self, collection: str) -> None:
-        if self.run("get_load_state", collection_name=collection)["state"] != LoadState.Loaded:
+        if self._load_state(collection) != LoadState.Loaded:
             client = self._client()
             client.prepare(collection, indexes(client.version()))
 
@@ -120,6 +122,18 @@ class ServerBackend:
                     self._refused = time.monotonic()
                     raise
             return self._connected
+
+    def _load_state(self, collection: str) -> LoadState:
+        """Return whether a collection is loaded or not.
+
+        Raises StoreUnavailable where the server is at it for longer than a request may wait, as after a restart.
+        """
+        until = time.monotonic() + self._loading_seconds
+        while (state := self.run("get_load_state", collection_name=collection)["state"]) == LoadState.Loading:
+            if time.monotonic() > until:
+                raise StoreUnavailable(f"{self._place} is still loading the collection: try again in a minute")
+            time.sleep(_LOOK_SECONDS)
+        return state
 
     def _query(self, collection: str, conditions: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.run(
