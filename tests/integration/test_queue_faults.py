@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queue_stand import Stand, kill, stand_at
+from queue_stand import VISIBILITY, Stand, kill, stand_at
 from toy import TOY, picture
 
 from embeddings.errors import QueueUnavailable
 from embeddings.store import open_store
 from indexer.jobs import State
-from indexer.queue.celery_app import CHUNKS, PREFIX
+from indexer.queue.celery_app import CHUNKS, PREFIX, make_app
 
 KILLS = 3
 
@@ -59,6 +59,22 @@ def test_a_worker_that_is_killed_while_it_plans(stand: Stand) -> None:
     # the planner is gone as soon as it has begun
     stand.until(lambda: stand.redis.client.hget(f"lookalike:job:{job.id}", "planned") == "0")
     kill(worker)
+    stand.worker()
+    stand.check(stand.ended(job))
+
+
+def test_a_worker_that_is_killed_while_it_looks_for_lost_messages(stand: Stand) -> None:
+    stand.fill(300)
+    worker = stand.worker(TOY_SECONDS="0.2")
+    job = stand.start()
+    stand.under_way(job)
+    kill(worker)
+    assert stand.messages()["unacked"] > 0
+    # what it leaves then is the broker's lock, which kombu takes like this
+    with make_app(stand.redis.url, VISIBILITY).connection_for_read() as connection:
+        channel = connection.default_channel
+        assert channel.client.lock(channel.unacked_mutex_key, timeout=channel.unacked_mutex_expire).acquire(False)
+    assert stand.redis.client.exists(PREFIX + "unacked_mutex")
     stand.worker()
     stand.check(stand.ended(job))
 
