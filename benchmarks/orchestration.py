@@ -91,7 +91,7 @@ def in_process(source: Folder, store: Store, embedder: Embedder, settings: Setti
 def by_workers(number: int, source: Folder, store: Store, embedder: Embedder, jobs: RedisJobs) -> float:
     """Return the seconds that so many workers take."""
     store.create("orchestration", embedder.identity)
-    with _workers(number, jobs):
+    with workers(number, jobs):
         job = jobs.start_from(source.root, "orchestration", False, {})
         while not job.state.ended:
             time.sleep(0.2)
@@ -102,18 +102,21 @@ def by_workers(number: int, source: Folder, store: Store, embedder: Embedder, jo
 
 
 @contextmanager
-def _workers(number: int, jobs: RedisJobs) -> Iterator[None]:
-    """Run workers, ready to work, while the context lasts."""
+def workers(number: int, jobs: RedisJobs, **settings: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run workers, ready to work, while the context lasts; `settings` are variables that they have otherwise."""
     before = {worker.name for worker in jobs.workers()}
     assert not before, f"other workers are alive: {before}"
-    processes = [subprocess.Popen([COMMAND, "worker"], stderr=subprocess.DEVNULL) for _ in range(number)]
+    environment = os.environ | settings
+    processes = [
+        subprocess.Popen([COMMAND, "worker"], env=environment, stderr=subprocess.DEVNULL) for _ in range(number)
+    ]
     try:
         deadline = time.monotonic() + START_SECONDS
         while len(jobs.workers()) < number:
             assert time.monotonic() < deadline, "the workers did not start"
             time.sleep(0.1)
         time.sleep(1)
-        yield
+        yield processes
     finally:
         for process in processes:
             os.kill(process.pid, signal.SIGTERM)

@@ -162,7 +162,7 @@ def searching(queries: np.ndarray, together: int, ours: Collection, bare: Milvus
             anns_field="vector",
             output_fields=list(SCALARS),
             search_params=params,
-            consistency_level="Session",
+            consistency_level="Bounded",
         )
         # what was found is unpacked when it is looked at
         return [[(hit["distance"], dict(hit["entity"])) for hit in hits] for hits in found]

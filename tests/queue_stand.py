@@ -75,7 +75,7 @@ class Stand:
     def start_elsewhere(self) -> Job:
         """Start a job that has nothing to do with the others."""
         other = self.folder / "other"
-        other.mkdir()
+        other.mkdir(exist_ok=True)
         (other / "one.png").write_bytes(picture("red"))
         return self.jobs.start_from(str(other), f"{self.collection}_other", False, {})
 

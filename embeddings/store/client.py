@@ -18,7 +18,7 @@ from pymilvus.grpc_gen.milvus_pb2_grpc import add_MilvusServiceServicer_to_serve
 from embeddings.errors import DiskFull, NotFound, StoreUnavailable, UsageError
 from embeddings.store import rows
 
-__all__ = ["SESSION", "STRONG", "Client", "LoadState", "add_service", "address"]
+__all__ = ["BOUNDED", "CONNECT_SECONDS", "SESSION", "STRONG", "Client", "LoadState", "add_service", "address"]
 
 # pymilvus logs a traceback for every failed call, before we can handle the failure
 for _name in ("pymilvus", "pymilvus.milvus_client"):
@@ -26,7 +26,7 @@ for _name in ("pymilvus", "pymilvus.milvus_client"):
 
 CONNECT_SECONDS = 5.0
 READY_SECONDS = 3.0
-SESSION, STRONG = "Session", "Strong"
+BOUNDED, SESSION, STRONG = "Bounded", "Session", "Strong"
 
 _COLLECTION_NOT_FOUND = 100
 _NO_ROOM = re.compile(

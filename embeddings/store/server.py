@@ -10,13 +10,15 @@ from itertools import islice
 from typing import Any
 
 from embeddings.errors import StoreUnavailable
-from embeddings.store.client import SESSION, STRONG, Client, LoadState, address
+from embeddings.store.client import BOUNDED, CONNECT_SECONDS, SESSION, STRONG, Client, LoadState, address
 from embeddings.store.filters import Where, as_written, expression, literal
 from embeddings.store.ranking import DEEPEST
 from embeddings.store.rows import TAG_KEYS
 
 _PAGE = 5000
 _WHOLE_ROWS = 500  # the longest still fit into one answer
+_BOUND_SECONDS = 10.0  # a bounded read shows for certain what is older: servers have 5 s unless configured otherwise
+_LOOK_SECONDS = 0.1  # between looks whether a collection is loaded by now
 _LEAST_EF, _MOST_EF = 64, 32_768
 _VECTOR_INDEX = {
     "field_name": "vector",
@@ -39,9 +41,11 @@ class ServerBackend:
         """Connect when it is first used, so that a service starts without it. Raises UsageError for what is no URI."""
         self._place = f"the Milvus server at {address(uri)}"
         self._connect = partial(Client, uri, token, timeout, self._place)
+        self._loading_seconds = min(timeout, CONNECT_SECONDS)
         self._connecting = threading.Lock()
         self._connected: Client | None = None
         self._refused = -math.inf  # time of the last attempt that failed
+        self._upserted: dict[str, float] = {}  # collection -> time of the last upsert
         self._deleted: dict[str, float] = {}  # collection -> time of the last delete
         self._seen: dict[str, float] = {}  # collection -> time whose state a strong read has shown
 
@@ -49,8 +53,9 @@ class ServerBackend:
         if method in ("query", "search"):
             return self._read(method, patience, arguments)
         done = self._client().run(method, patience=patience, **arguments)
-        if method == "delete":
-            self._deleted[arguments["collection_name"]] = time.monotonic()
+        if method in ("upsert", "delete"):
+            times = self._upserted if method == "upsert" else self._deleted
+            times[arguments["collection_name"]] = time.monotonic()
         return done
 
     def ready(self) -> None:
@@ -60,7 +65,7 @@ class ServerBackend:
         self._client().create_collection(collection, dimension, written, tag_keys_array=True)
 
     def prepare(self, collection: str) -> None:
-        if self.run("get_load_state", collection_name=collection)["state"] != LoadState.Loaded:
+        if self._load_state(collection) != LoadState.Loaded:
             client = self._client()
             client.prepare(collection, indexes(client.version()))
 
@@ -122,6 +127,18 @@ class ServerBackend:
                     raise
             return self._connected
 
+    def _load_state(self, collection: str) -> LoadState:
+        """Return whether a collection is loaded or not.
+
+        Raises StoreUnavailable where the server is at it for longer than a request may wait, as after a restart.
+        """
+        until = time.monotonic() + self._loading_seconds
+        while (state := self.run("get_load_state", collection_name=collection)["state"]) == LoadState.Loading:
+            if time.monotonic() > until:
+                raise StoreUnavailable(f"{self._place} is still loading the collection: try again in a minute")
+            time.sleep(_LOOK_SECONDS)
+        return state
+
     def _query(self, collection: str, conditions: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.run(
             "query", collection_name=collection, filter=conditions, output_fields=fields, **options
@@ -129,14 +146,17 @@ class ServerBackend:
         return rows
 
     def _read(self, method: str, patience: float, arguments: dict[str, Any]) -> Any:
-        """Read so that our own writes are seen.
+        """Read so that our own writes are seen, and what others wrote unless it was just now.
 
-        A session waits for its last upsert, which is quick. A delete has no time it could wait for: the reads after
-        one are strong, which takes up to 0.2 s, until one such read is through.
+        A session waits for its last upsert, which is quick, and for nothing if that was long ago: a server that was
+        started again, and has loaded the collection but not yet read its log, would give it few rows or none. A
+        bounded read waits there. A delete has no time one could wait for: the reads after one are strong, which takes
+        up to 0.2 s, until one such read is through.
         """
         collection, start = arguments["collection_name"], time.monotonic()
         unsure = self._deleted.get(collection, 0.0) > self._seen.get(collection, 0.0)
-        level = arguments.setdefault("consistency_level", STRONG if unsure else SESSION)
+        recent = start - self._upserted.get(collection, -math.inf) < _BOUND_SECONDS
+        level = arguments.setdefault("consistency_level", STRONG if unsure else SESSION if recent else BOUNDED)
         rows = self._client().run(method, patience=patience, **arguments)
         if level == STRONG:
             self._seen[collection] = max(self._seen.get(collection, 0.0), start)

@@ -13,6 +13,7 @@ def make_app(url: str, visibility_timeout: int) -> Celery:
 
     A message that nobody has acknowledged for `visibility_timeout` seconds is given to another worker.
     """
+    sweep_seconds = max(1, min(5, visibility_timeout // 4))
     app = Celery("lookalike", broker=url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
@@ -37,8 +38,11 @@ def make_app(url: str, visibility_timeout: int) -> Celery:
         broker_transport_options={
             "global_keyprefix": PREFIX,
             "visibility_timeout": visibility_timeout,
-            "unacked_restore_interval": max(1, min(5, visibility_timeout // 4)),
+            "unacked_restore_interval": sweep_seconds,
             "unacked_restore_throttle": 1,
+            # a worker that is killed while it sweeps leaves its lock behind, by default for 5 minutes in which nobody
+            # gets back what was lost; two that sweep at once do no harm
+            "unacked_mutex_expire": sweep_seconds,
             "queue_order_strategy": "priority",  # plans come first: there is nothing to do before
             "socket_timeout": 10,
             "socket_connect_timeout": 5,

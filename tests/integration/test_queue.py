@@ -2,15 +2,17 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
-from queue_stand import Stand, stand_at
+from queue_stand import VISIBILITY, Stand, kill, stand_at
 from toy import picture
 
 from embeddings.errors import NotFound, UsageError
 from embeddings.records import ModelIdentity
-from indexer.jobs import State
+from indexer.jobs import Job, State
 
 
 @pytest.fixture
@@ -59,24 +61,59 @@ def test_twins_renames_failures_and_prune(stand: Stand) -> None:
     stand.check(pruned)
 
 
-def test_a_job_that_is_cancelled_writes_no_more(stand: Stand) -> None:
-    stand.fill(2_000)
-    stand.worker(TOY_SECONDS="0.1")
+def test_a_job_of_ten_thousand_images_that_is_cancelled_writes_no_more(stand: Stand) -> None:
+    stand.fill(10_000)
+    worker = stand.worker(TOY_SECONDS="0.1")
     job = stand.start()
     stand.under_way(job)
+    stand.until(lambda: stand.jobs.get(job.id).found == 10_000)
     assert stand.jobs.cancel(job.id).state is State.CANCELLED
     stand.until(lambda: not any(stand.messages().values()), 10)
-    there = stand.opened().count()
-    assert 0 < there < 2_000
-    # another worker, another look by those who take up what was lost: it stays cancelled
-    stand.worker()
+    there = written(stand)
+    assert 0 < len(there) < 10_000
+    # Redis and worker start anew, somebody looks for what was lost: it stays cancelled
+    worker = start_anew(stand, worker)
+    assert_cancelled(stand, job, there)
+    # the same where both are killed while the job's messages still wait
+    job = stand.jobs.retry(job.id)
+    stand.until(lambda: stand.opened().count() > len(there))
+    assert stand.jobs.cancel(job.id).state is State.CANCELLED
+    assert stand.messages()["chunks"] > 0
+    kill(worker)
+    there = written(stand)
+    assert len(there) < 10_000
+    start_anew(stand, worker)
+    assert_cancelled(stand, job, there)
+    stand.until(lambda: not any(stand.messages().values()), 3 * VISIBILITY)
+    assert_cancelled(stand, job, there)
+    # and it can be taken up again
+    paths = {known.path for known in stand.opened().known()}
+    for file in sorted(stand.library.iterdir())[100:]:
+        if file.name not in paths:
+            file.unlink()
+    assert stand.ended(stand.jobs.retry(job.id)).skipped == len(there)
+    stand.check(job)
+
+
+def written(stand: Stand) -> dict[str, datetime]:
+    """Return when each row was written."""
+    return {row.id: row.indexed_at for row in stand.opened().scan()}
+
+
+def start_anew(stand: Stand, worker: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    """Kill a worker and Redis, and start both."""
+    kill(worker)
+    stand.redis.kill()
+    stand.redis.start()
+    return stand.worker(TOY_SECONDS="0.1")
+
+
+def assert_cancelled(stand: Stand, job: Job, there: dict[str, datetime]) -> None:
+    """Assert that workers do what there is to do, and write nothing for a job that was cancelled."""
     stand.jobs.resume()
     assert stand.ended(stand.start_elsewhere()).state is State.DONE
     assert stand.jobs.get(job.id).state is State.CANCELLED
-    assert stand.opened().count() == there
-    # and can be taken up again
-    assert stand.ended(stand.jobs.retry(job.id)).skipped == there
-    stand.check(job)
+    assert written(stand) == there
 
 
 def test_a_job_for_another_model_writes_nothing(stand: Stand) -> None:

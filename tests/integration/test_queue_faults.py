@@ -1,8 +1,6 @@
 """Bulk jobs with real workers, Redis and Milvus when things go wrong: nothing is lost and nothing doubled."""
 
-import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,42 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from milvus_server import MilvusServer, need_milvus
-from queue_stand import Stand, kill, stand_at
+from queue_stand import VISIBILITY, Stand, kill, stand_at
 from toy import TOY, picture
 
 from embeddings.errors import QueueUnavailable
 from embeddings.store import open_store
 from indexer.jobs import State
-from indexer.queue.celery_app import CHUNKS, PREFIX
+from indexer.queue.celery_app import CHUNKS, PREFIX, make_app
 
 KILLS = 3
-SESSION_SECONDS = 25.0
 
 
 @pytest.fixture
 def stand(tmp_path, milvus_uri) -> Iterator[Stand]:
     with stand_at(tmp_path, milvus_uri) as stand:
         yield stand
-
-
-@pytest.fixture
-def absent_milvus(tmp_path_factory) -> Iterator[MilvusServer]:
-    """A Milvus server that has not been started."""
-    need_milvus()
-    server = MilvusServer(tmp_path_factory.mktemp("own-milvus"))
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
-@pytest.fixture
-def own_milvus(absent_milvus) -> MilvusServer:
-    """A Milvus server that a test may kill."""
-    absent_milvus.start()
-    absent_milvus.wait_until_ready()
-    return absent_milvus
 
 
 def kill_workers(stand: Stand, images: int, kills: int, seconds: str) -> None:
@@ -82,6 +59,22 @@ def test_a_worker_that_is_killed_while_it_plans(stand: Stand) -> None:
     # the planner is gone as soon as it has begun
     stand.until(lambda: stand.redis.client.hget(f"lookalike:job:{job.id}", "planned") == "0")
     kill(worker)
+    stand.worker()
+    stand.check(stand.ended(job))
+
+
+def test_a_worker_that_is_killed_while_it_looks_for_lost_messages(stand: Stand) -> None:
+    stand.fill(300)
+    worker = stand.worker(TOY_SECONDS="0.2")
+    job = stand.start()
+    stand.under_way(job)
+    kill(worker)
+    assert stand.messages()["unacked"] > 0
+    # what it leaves then is the broker's lock, which kombu takes like this
+    with make_app(stand.redis.url, VISIBILITY).connection_for_read() as connection:
+        channel = connection.default_channel
+        assert channel.client.lock(channel.unacked_mutex_key, timeout=channel.unacked_mutex_expire).acquire(False)
+    assert stand.redis.client.exists(PREFIX + "unacked_mutex")
     stand.worker()
     stand.check(stand.ended(job))
 
@@ -167,65 +160,6 @@ def test_images_that_kill_hang_or_exhaust_the_decoder(stand: Stand) -> None:
     stand.check(job)
 
 
-def kill_milvus(stand: Stand, server: MilvusServer, images: int, kills: int) -> None:
-    """Kill Milvus while rows are written, and start it again."""
-    stand.fill(images)
-    stand.worker(TOY_SECONDS="0.2")
-    stand.worker(TOY_SECONDS="0.2")
-    job = stand.start()
-    for number in range(kills):
-        stand.until(lambda n=number: stand.jobs.get(job.id).indexed > n * images // (2 * kills), 120)
-        server.kill()
-        if number == 0:
-            stand.until(lambda: "does not answer" in (stand.jobs.get(job.id).reason or ""))
-        server.start()
-    job = stand.ended(job, 180)
-    assert (job.state, job.indexed) == (State.DONE, images)
-    stand.check(job)
-
-
-def test_milvus_that_is_killed_while_rows_are_written(tmp_path, own_milvus) -> None:
-    with stand_at(tmp_path, own_milvus.uri) as stand:
-        kill_milvus(stand, own_milvus, 400, 1)
-
-
-@pytest.mark.slow
-def test_milvus_that_is_killed_many_times(tmp_path, own_milvus) -> None:
-    with stand_at(tmp_path, own_milvus.uri) as stand:
-        kill_milvus(stand, own_milvus, 4_000, 6)
-
-
-def stop_milvus(stand: Stand, server: MilvusServer, seconds: float) -> None:
-    """Make Milvus silent for a while."""
-    stand.fill(400)
-    stand.worker(TOY_SECONDS="0.2")
-    job = stand.start()
-    stand.under_way(job)
-    server.signal(signal.SIGSTOP)
-    try:
-        stand.until(lambda: "did not answer within 3 seconds" in (stand.jobs.get(job.id).reason or ""), 30)
-        time.sleep(seconds)
-    finally:
-        server.signal(signal.SIGCONT)
-    if seconds > SESSION_SECONDS:  # it has given itself up, and is started again, as by a supervisor
-        server.kill()
-        server.start()
-    job = stand.ended(job, 180)
-    assert (job.state, job.reason) == (State.DONE, None)
-    stand.check(job)
-
-
-def test_milvus_that_is_silent_for_a_while(tmp_path, own_milvus) -> None:
-    with stand_at(tmp_path, own_milvus.uri) as stand:
-        stop_milvus(stand, own_milvus, 6.0)
-
-
-@pytest.mark.slow
-def test_milvus_that_is_silent_for_two_minutes(tmp_path, own_milvus) -> None:
-    with stand_at(tmp_path, own_milvus.uri) as stand:
-        stop_milvus(stand, own_milvus, 120.0)
-
-
 def test_eight_writers_of_the_same_rows(stand: Stand) -> None:
     stand.fill(100)
     stand.worker()
@@ -255,18 +189,6 @@ def test_a_worker_that_starts_before_redis(stand: Stand) -> None:
     stand.until(lambda: f"Redis at 127.0.0.1:{stand.redis.port} does not answer: start it" in stand.log())
     stand.redis.start()
     stand.check(stand.ended(job))
-
-
-def test_a_worker_that_starts_before_milvus(tmp_path, absent_milvus) -> None:
-    with stand_at(tmp_path, absent_milvus.uri) as stand:
-        stand.fill(20)
-        worker = stand.worker()
-        job = stand.start()
-        stand.until(lambda: f"the Milvus server at {absent_milvus.uri} does not answer: start it" in stand.log())
-        absent_milvus.start()
-        stand.check(stand.ended(job, 120))
-        os.kill(worker.pid, signal.SIGTERM)
-        assert worker.wait(20) == 0
 
 
 def test_a_library_at_another_place_is_refused(stand: Stand) -> None:

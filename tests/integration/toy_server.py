@@ -1,4 +1,6 @@
-"""Serves the toy model and a store in memory on any free port; prints its address and, at the end, 'stopped'.
+"""Serves the toy model and a store in memory, or a Milvus server, on any free port.
+
+It prints its address and, at the end, 'stopped'.
 
 It looks no name up: where there is no network, that takes seconds for each name.
 
@@ -13,6 +15,7 @@ from socket import AI_NUMERICHOST, getaddrinfo
 from api import connections, forms
 from api.server import listening, serve_opened
 from embeddings.settings import Settings
+from embeddings.store import open_store
 from embeddings.testing import MemoryStore
 from embeddings.web import WebFetcher
 
@@ -27,7 +30,9 @@ if __name__ == "__main__":
     given = dict(option.split("=", 1) for option in options if "=" in option)
     defaults = {"data": Path(folder), "max_bytes": 1_000_000, "decode_processes": 1}
     settings = Settings(**defaults, **given)  # type: ignore[arg-type]
-    with listening("127.0.0.1", 0) as listener, ToyEmbedder() as embedder, MemoryStore() as store:
+    uri = settings.milvus_uri
+    opened = open_store(uri, "", settings.data, settings.milvus_timeout) if uri else MemoryStore()
+    with listening("127.0.0.1", 0) as listener, ToyEmbedder() as embedder, opened as store:
         fetcher = WebFetcher(resolve=partial(getaddrinfo, flags=AI_NUMERICHOST))
         started = partial(print, flush=True)
         serve_opened(settings, listener, embedder, store, started, fetcher=fetcher)
