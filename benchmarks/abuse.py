@@ -30,7 +30,7 @@ import numpy as np
 import skimage
 
 from api.keys import KeyFile, Scope, new_key
-from benchmarks.common import write_results
+from benchmarks.common import until_it_serves, write_results
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -87,15 +87,6 @@ def service(data: Path) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str
     finally:
         process.terminate()
         process.wait()
-
-
-def until_it_serves(log: Path) -> str:
-    """Return the address that a service says it has."""
-    while True:
-        lines = [line for line in log.read_text().splitlines() if line.startswith("serving ")]
-        if lines:
-            return lines[0].split()[1]
-        time.sleep(0.2)
 
 
 async def measured(

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,15 @@ def fresh() -> Iterator[Bench]:
         store = open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout)
         with store, Embedder(settings) as embedder:
             yield Bench(settings, store, embedder)
+
+
+def until_it_serves(log: Path) -> str:
+    """Return the address that a service says it has, in its log."""
+    while True:
+        lines = [line for line in log.read_text().splitlines() if line.startswith("serving ")]
+        if lines:
+            return lines[0].split()[1]
+        time.sleep(0.2)
 
 
 def write_results(name: str, results: dict[str, Any]) -> None:
