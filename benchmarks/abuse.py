@@ -30,7 +30,8 @@ import numpy as np
 import skimage
 
 from api.keys import KeyFile, Scope, new_key
-from benchmarks.common import until_it_serves, write_results
+from benchmarks.common import until_it_serves
+from benchmarks.reporting import write_results
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 

@@ -1,25 +1,19 @@
-"""What the benchmarks share: a data directory that goes away, and results files with date, machine and command."""
+"""What the benchmarks share: a store and an embedder over a data directory that goes away, and reporting."""
 
-import json
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
+from benchmarks.reporting import RESULTS, copies, machine, write_results
 from embeddings.embedder import Embedder
 from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
 from embeddings.store import open_store
 
-RESULTS = Path(__file__).parent / "results"
+__all__ = ["RESULTS", "Bench", "copies", "fresh", "machine", "until_it_serves", "write_results"]
 
 
 @dataclass(frozen=True)
@@ -48,25 +42,3 @@ def until_it_serves(log: Path) -> str:
         if lines:
             return lines[0].split()[1]
         time.sleep(0.2)
-
-
-def write_results(name: str, results: dict[str, Any]) -> None:
-    """Print the results, and keep them with date, machine and command."""
-    document = {"date": date.today().isoformat(), "machine": machine(), "command": _command(), **results}
-    text = json.dumps(document, indent=2)
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}-{document['date']}.json").write_text(text + "\n", encoding="utf-8")
-
-
-def machine() -> str:
-    """Return processor, cores and system in one line."""
-    listing = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
-    named = [line.split(":", 1)[1].strip() for line in listing.splitlines() if line.startswith("Model name")]
-    processor = named[0] if named else platform.processor()
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-
-
-def _command() -> str:
-    arguments = [Path(a).name if Path(a).exists() else a for a in sys.argv[1:]]
-    return " ".join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *arguments])

@@ -18,6 +18,7 @@ from PIL import Image
 
 from benchmarks.common import Bench, fresh, write_results
 from embeddings.models import Model
+from indexer.indexing import Embeds
 from indexer.listing import chunks
 from indexer.pipeline import index_source
 from indexer.sources import Folder, Reference
@@ -60,27 +61,27 @@ def warm_up(bench: Bench, files: list[str]) -> None:
     bench.embedder.embed([Path(file).read_bytes() for file in files[:BATCH]])
 
 
-def usual_loop(files: list[str], network: torch.nn.Module) -> float:
-    """Return the seconds the loop takes that most people write."""
+def usual_loop(files: list[str], network: torch.nn.Module, device: str = "cpu") -> float:
+    """Return the seconds the loop takes that most people write; the network is on the device."""
     config = timm.data.resolve_model_data_config(network)
     transform = timm.data.create_transform(**config, is_training=False)
     began = time.perf_counter()
     vectors = []
     for batch in chunks(files, BATCH):
-        images = torch.stack([transform(Image.open(file).convert("RGB")) for file in batch])
+        images = torch.stack([transform(Image.open(file).convert("RGB")) for file in batch]).to(device)
         with torch.no_grad():
             features = network.forward_head(network.forward_features(images), pre_logits=True)
-            vectors.append(torch.nn.functional.normalize(features, dim=1))
+            vectors.append(torch.nn.functional.normalize(features, dim=1).cpu())
     assert sum(len(part) for part in vectors) == len(files)
     return time.perf_counter() - began
 
 
-def index(source: Folder, bench: Bench, name: str) -> float:
-    """Return the seconds that indexing the folder into a new collection takes."""
+def index(source: Folder, bench: Bench, name: str, embeds: Embeds | None = None) -> float:
+    """Return the seconds that indexing the folder into a new collection takes, by another embedder if one is given."""
     began = time.perf_counter()
     collection = bench.store.create(name, bench.embedder.identity)
     progress = index_source(
-        source, collection, bench.embedder, bench.settings.max_bytes, prune=False, listener=lambda _: None
+        source, collection, embeds or bench.embedder, bench.settings.max_bytes, prune=False, listener=lambda _: None
     )
     seconds = time.perf_counter() - began
     assert progress.failed == 0, progress.failures

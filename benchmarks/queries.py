@@ -27,8 +27,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks.common import Bench, fresh, until_it_serves, write_results
+from benchmarks.common import Bench, fresh, until_it_serves
 from benchmarks.indexing import BATCH, index
+from benchmarks.reporting import write_results
 from embeddings.embedder import Embedder
 from embeddings.records import Collection
 from embeddings.settings import Settings

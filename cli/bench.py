@@ -1,6 +1,5 @@
 """`lookalike bench`: measure decoding, network and search on this machine."""
 
-import io
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,9 +9,10 @@ from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
-from PIL import Image
 
 from cli.common import json_option, model_option, print_json, progress_bar, settings_with, store_of
+from cli.pictures import make_pictures
+from cli.plotting import check_plot, draw_bars
 from embeddings.embedder import BATCH, Embedder
 from embeddings.engines import make_engine
 from embeddings.errors import ModelError
@@ -49,19 +49,29 @@ class Measures:
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @model_option
+@click.option(
+    "--plot",
+    metavar="FILE.png",
+    type=click.Path(path_type=Path),
+    help="Also draw the figures as a bar chart (needs: pip install 'lookalike[plot]').",
+)
 @json_option
-def bench(folder: Path | None, model: str | None, as_json: bool) -> None:
+def bench(folder: Path | None, model: str | None, plot: Path | None, as_json: bool) -> None:
     """Measure how fast this machine decodes, embeds, writes and searches.
 
     FOLDER holds the photos to measure with; without it, pictures of 500 x 375 pixels are made up. About half a minute.
     """
     settings = settings_with(model=model)
+    if plot:
+        check_plot(plot)
     with TemporaryDirectory() as place:
-        photos = Folder(folder or _made_up(Path(place) / "photos"))
+        photos = Folder(folder or make_pictures(Path(place) / "photos", PICTURES))
         scratch = settings.model_copy(update={"data": Path(place) / "data", "milvus_uri": ""})
         (Path(place) / "data").mkdir()
         measures = _measure(photos, settings, scratch)
     print_json(asdict(measures)) if as_json else _print(measures)
+    if plot:
+        _draw(measures, plot)
 
 
 def _measure(photos: Folder, settings: Settings, scratch: Settings) -> Measures:
@@ -149,29 +159,37 @@ def _row(number: int, dimension: int) -> Row:
     return Row(f"{number}", "bench", f"{number}", f"{number}", 0, vector, (), 1, 1, 1, None, 0, now, {})
 
 
-def _made_up(folder: Path) -> Path:
-    """Write JPEGs with large and small structure, about as hard to decode as photos of their size."""
-    folder.mkdir(parents=True)
-    for i in range(PICTURES):
-        random = np.random.default_rng(i)
-        coarse = Image.fromarray(random.integers(0, 256, (8, 10, 3), dtype=np.uint8)).resize((500, 375), 3)
-        noisy = np.asarray(coarse) + random.normal(0, 12, (375, 500, 1))
-        file = io.BytesIO()
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
-        (folder / f"{i:04}.jpg").write_bytes(file.getvalue())
-    return folder
-
-
 def _print(measures: Measures) -> None:
     lines = [
-        ("decoding alone", f"{measures.decode:,.0f} images/s"),
-        *((f"network alone, {name}", f"{rate:,.0f} images/s") for name, rate in measures.network.items()),
-        ("both sharing the processors (the limit)", f"{measures.limit:,.0f} images/s"),
-        ("the whole: files to searchable rows", f"{measures.whole:,.0f} images/s"),
+        *((what, f"{rate:,.0f} images/s") for what, rate in _rates(measures)),
         ("the whole in percent of the limit", f"{measures.fraction_of_limit:.0%}"),
         ("writing rows alone", f"{measures.store_rows_per_second:,.0f} rows/s"),
         (f"one search among {measures.search_rows:,} rows", f"{measures.search_ms:.1f} ms"),
     ]
-    click.echo(f"{measures.model} on {measures.engine}, {measures.images} images")
+    click.echo(_title(measures))
     for what, value in lines:
         click.echo(f"  {what:<42}{value:>18}")
+
+
+def _draw(measures: Measures, path: Path) -> None:
+    """Draw what has images a second as bars, and say the rest below."""
+    note = (
+        f"the whole is {measures.fraction_of_limit:.0%} of the limit; "
+        f"writing rows alone: {measures.store_rows_per_second:,.0f} rows/s; "
+        f"one search among {measures.search_rows:,} rows: {measures.search_ms:.1f} ms"
+    )
+    draw_bars(path, _title(measures), "images/s", _rates(measures), note)
+
+
+def _title(measures: Measures) -> str:
+    return f"{measures.model} on {measures.engine}, {measures.images} images"
+
+
+def _rates(measures: Measures) -> list[tuple[str, float]]:
+    """Return what is measured in images a second."""
+    return [
+        ("decoding alone", measures.decode),
+        *((f"network alone, {name}", rate) for name, rate in measures.network.items()),
+        ("both sharing the processors (the limit)", measures.limit),
+        ("the whole: files to searchable rows", measures.whole),
+    ]

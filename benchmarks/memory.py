@@ -1,0 +1,101 @@
+"""Memory of `lookalike index` over time, while it indexes many pictures into Milvus Lite.
+
+    python -m benchmarks.memory FOLDER [--images 10000]
+
+FOLDER's photos are copied with different bytes until there are as many as wanted. What is sampled, four times a second,
+is the proportional set size (PSS) of the command and all processes below it: memory they share counts once. `loaded` is
+the same of a process that has opened a store and loaded the model, and does nothing. The model was used before, so
+that it is not converted anew. The growth is that of the median of the run's last quarter over that of its second.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.common import copies, write_results
+from benchmarks.trees import tree_pss
+from indexer.sources import Folder, Reference
+
+COMMAND = Path(sys.executable).parent / "lookalike"
+EVERY_SECONDS = 0.25
+MOST_POINTS = 120  # of those that the results keep
+LOADED = """
+import sys
+from cli.common import settings_with, store_of
+from embeddings.embedder import Embedder
+settings = settings_with()
+with store_of(settings) as store, Embedder(settings) as embedder:
+    store.create("loaded", embedder.identity)
+    embedder.engine
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=10_000)
+    arguments = parser.parse_args()
+    source = Folder(arguments.folder)
+    originals = [Path(source.shown(item.path)) for item in source.references() if isinstance(item, Reference)]
+    with TemporaryDirectory() as place:
+        folder, few = Path(place) / "photos", Path(place) / "few"
+        copies(originals, folder, arguments.images)
+        copies(originals, few, 1)
+        environment = os.environ | {"LOOKALIKE_DATA": str(Path(place) / "data")}
+        subprocess.run([COMMAND, "index", few, "--collection", "few"], env=environment, check=True)  # converts
+        loaded = loaded_memory(environment)
+        samples = sampled([COMMAND, "index", folder], environment)
+    write_results("memory", {"folder": arguments.folder.name, "images": arguments.images, **summary(loaded, samples)})
+
+
+def loaded_memory(environment: dict[str, str]) -> int:
+    """Return the bytes that a process with store and model takes, and that does nothing."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADED], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(1)
+        return tree_pss(process.pid)
+
+
+def sampled(command: list[Any], environment: dict[str, str]) -> list[tuple[float, int]]:
+    """Run a command and return seconds since its start and bytes, again and again."""
+    began, samples = time.perf_counter(), []
+    process = subprocess.Popen(command, env=environment)
+    while process.poll() is None:
+        samples.append((time.perf_counter() - began, tree_pss(process.pid)))
+        time.sleep(EVERY_SECONDS)
+    assert process.returncode == 0, f"{command} ended with {process.returncode}"
+    return [(seconds, memory) for seconds, memory in samples if memory]
+
+
+def summary(loaded: int, samples: list[tuple[float, int]]) -> dict[str, Any]:
+    """Return the figures of a run, and some of its samples to draw."""
+    memory = [value for _, value in samples]
+    quarter = len(memory) // 4
+    medians = [statistics.median(memory[n * quarter : (n + 1) * quarter]) for n in range(4)]
+    step = -(-len(samples) // MOST_POINTS)
+    return {
+        "seconds": round(samples[-1][0], 1),
+        "loaded_bytes": loaded,
+        "peak_bytes": max(memory),
+        "peak_above_loaded_bytes": max(memory) - loaded,
+        "medians_of_quarters": [round(value) for value in medians],
+        "last_quarter_to_second": round(medians[3] / medians[1], 4),
+        "samples": [[round(seconds, 1), round(value / 1e6)] for seconds, value in samples[::step]],
+    }
+
+
+if __name__ == "__main__":
+    main()
