@@ -3,7 +3,7 @@
     python -m benchmarks.engines [--rounds 5]
 
 Images a second of the network alone, medians over alternating rounds. `free shape, all cores` is what one gets without
-thinking: batches of 32 with a dynamic batch dimension in one stream. The engine uses `fixed 8, a stream a core`.
+thinking: batches of 32 with a dynamic batch dimension in one stream. The engine uses `fixed 2, a stream a core`.
 """
 
 import argparse
@@ -39,6 +39,8 @@ def main() -> None:
             "free shape, all cores, batch 32": (variant(path, hint, None, "LATENCY"), 32),
             "fixed 32, all cores": (variant(path, hint, 32, "LATENCY"), 32),
             "fixed 1, a stream a core": (variant(path, hint, 1, "THROUGHPUT"), 1),
+            "fixed 2, a stream a core": (variant(path, hint, 2, "THROUGHPUT"), 2),
+            "fixed 4, a stream a core": (variant(path, hint, 4, "THROUGHPUT"), 4),
             "fixed 8, a stream a core": (variant(path, hint, 8, "THROUGHPUT"), 8),
             "fixed 32, a stream a core": (variant(path, hint, 32, "THROUGHPUT"), 32),
         }

@@ -22,7 +22,7 @@ import openvino  # noqa: E402
 
 # Images a stream takes at once. A fixed shape and a stream a core are a quarter to a third faster than batches of any
 # size on all cores together, where each core waits for the others (benchmarks/engines.py).
-BULK = 8
+BULK = 2
 ROOM = 200_000_000  # bytes; with less, a failed save is a full disk
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
