@@ -1,6 +1,7 @@
 """The command line: the front door. Each command is a module of `cli`, imported when it is called."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,10 @@ COMMANDS = {
     "bench": "Measure decoding, network and search on this machine.",
 }
 INTERRUPTED = 130
+
+# Between two products of matrices numpy's threads wait busily, which takes a processor from everything else: a quarter
+# of the queries a second. numpy reads this once, when it is loaded.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 
 class Commands(click.Group):
