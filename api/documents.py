@@ -15,7 +15,7 @@ _NANOSECONDS = 1_000_000_000
 
 def label_list(embedding: Embedding, limit: int, minimum: float = 0.0) -> list[Label]:
     """Return the most probable labels of a picture."""
-    return [Label.model_validate(asdict(label)) for label in embedding.labels[:limit] if label.confidence >= minimum]
+    return [Label.model_validate(asdict(label)) for label in embedding.labels(limit, minimum)]
 
 
 def result(hit: Hit, collection: str) -> Result:

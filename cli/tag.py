@@ -90,7 +90,7 @@ def _embedded(chunk: Sequence[Read], embedder: Embedder) -> Iterator[tuple[str, 
 def _document(path: str, result: Embedding | LookalikeError, limit: int, minimum: float) -> dict[str, Any]:
     if isinstance(result, LookalikeError):
         return {"path": path, "error": {"code": result.code, "message": result.message}}
-    return {"path": path, "labels": [label for label in result.labels[:limit] if label.confidence >= minimum]}
+    return {"path": path, "labels": result.labels(limit, minimum)}
 
 
 def _line(document: dict[str, Any]) -> str:

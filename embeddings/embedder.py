@@ -22,7 +22,6 @@ from embeddings.settings import Settings
 from embeddings.tags import Label, Tagger
 
 BATCH = 32
-MOST_LABELS = 100
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,9 @@ class Embedding:
     taken_at: datetime | None
     tagger: Tagger = field(repr=False)
 
-    @cached_property
-    def labels(self) -> tuple[Label, ...]:
-        """The most probable classes (at most 100), best first; none for a headless model."""
-        return self.tagger.labels(self.probabilities, MOST_LABELS)
+    def labels(self, limit: int = 5, minimum: float = 0.0) -> tuple[Label, ...]:
+        """Return the most probable classes, best first; none for a headless model."""
+        return self.tagger.labels(self.probabilities, limit, minimum)
 
     @cached_property
     def tags(self) -> tuple[Tag, ...]:

@@ -112,7 +112,7 @@ def test_a_headless_model_gives_vectors_and_no_tags(tmp_path, engine):
         (embedding,) = embedder.embed([picture("red")])
         assert embedding.vector.shape == (embedder.identity.dimension,)
         assert np.linalg.norm(embedding.vector) == pytest.approx(1.0, abs=1e-3)
-        assert embedding.labels == () and embedding.tags == ()
+        assert embedding.labels() == () and embedding.tags == ()
 
 
 def write_rubbish(path):
@@ -191,5 +191,5 @@ def test_a_calibration_that_was_fitted_here_is_used(tmp_path):
         (tmp_path / "calibration.json").write_text(json.dumps({embedder.identity.fingerprint: 5.0}))
     with Embedder(settings) as embedder:
         (after,) = embedder.embed([picture("red", "blue")])
-    assert after.labels[0].confidence < before.labels[0].confidence
+    assert after.labels()[0].confidence < before.labels()[0].confidence
     assert np.array_equal(before.vector, after.vector)
