@@ -1,9 +1,13 @@
 """What a Milvus must be able to do for the store; the engines differ here, and nowhere above."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from embeddings.store.filters import Where
+
+Scored = Sequence[tuple[float, Mapping[str, Any]]]  # inner product and record of the rows that a query finds
 
 
 class Backend(Protocol):
@@ -24,14 +28,14 @@ class Backend(Protocol):
     def prepare(self, collection: str) -> None:
         """Make an existing collection ready for reading, whatever a crash left undone."""
 
-    def filter(self, where: Where) -> str:
-        """Write conditions in the engine's filter language."""
-
     def pack_tags(self, keys: list[str]) -> Any:
         """Return the value of the field that tags are found by."""
 
-    def search_params(self, depth: int) -> dict[str, Any]:
-        """Return the parameters of a search for the best `depth` rows."""
+    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> Sequence[Scored]:
+        """Return, for each query (float32 [queries, dimension]), a page of the nearest rows that meet the conditions.
+
+        Those are all fields but the vector and the tag keys. An index may miss some.
+        """
 
     def select(
         self, collection: str, fields: list[str], where: Where, strong: bool = False

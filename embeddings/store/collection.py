@@ -211,18 +211,8 @@ class MilvusCollection:
         return [found[id_] for id_ in ids if id_ in found]
 
     def _search(self, place: Place, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
-        found = self._backend.run(
-            "search",
-            collection_name=place.real,
-            data=[query.tobytes() for query in queries],  # an array would be taken apart number by number
-            anns_field="vector",
-            limit=limit,
-            offset=offset,
-            filter=self._backend.filter(where),
-            output_fields=list(SCALARS),
-            search_params=self._backend.search_params(offset + limit),
-        )
-        hits = [[Hit(from_record(hit["entity"]), float(hit["distance"])) for hit in some] for some in found]
+        found = self._backend.search(place.real, queries, limit, offset, where)
+        hits = [[Hit(from_record(record), score) for score, record in some] for some in found]
         if where.narrow and min(map(len, hits)) < limit:
             hits = self._complete(place, queries, hits, limit, offset, where)
         return [sorted(some, key=lambda hit: (-hit.score, hit.row.id)) for some in hits]

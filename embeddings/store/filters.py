@@ -1,7 +1,6 @@
 """What a query may ask of a row, and how it is written so that a user's text is always taken literally."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -68,9 +67,9 @@ def tag_name(key: str) -> str:
     return "" if key == _EMPTY else _ENCODED.sub(lambda found: chr(int(found[1], 16)), key)
 
 
-def expression(where: Where, has_tag: Callable[[str], str]) -> str:
-    """Write the conditions in the filter language; `has_tag` writes one for a tag key, which engines do differently."""
-    parts = [has_tag(tag_key(name)) for name in where.tags]
+def expression(where: Where) -> str:
+    """Write the conditions in the filter language."""
+    parts = [f'array_contains(tag_keys, "{tag_key(name)}")' for name in where.tags]
     if where.source is not None:
         parts.append(f"source == {literal(where.source)}")
     if where.hashes:

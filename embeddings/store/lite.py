@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from embeddings.errors import NotFound, StoreUnavailable
+from embeddings.store.backend import Scored
 from embeddings.store.client import Client
-from embeddings.store.filters import Where, expression, storable, tag_key
+from embeddings.store.filters import Where
 from embeddings.store.lite_engine import LiteEngine
+from embeddings.store.lite_rows import LiteRows
 from embeddings.store.names import DESCRIPTION
 from embeddings.store.rows import TAG_KEYS
 
@@ -37,6 +39,7 @@ class LiteBackend:
         self._engine: LiteEngine | None = None
         self._client: Client | None = None
         self._unflushed: dict[str, int] = {}
+        self._read: dict[str, LiteRows] = {}  # until the next write
         with self._opened():
             pass
 
@@ -44,6 +47,7 @@ class LiteBackend:
         with self._opened() as (_, client):
             if method not in _WRITES:
                 return client.run(method, patience=patience, **arguments)
+            self._read.clear()
             with self._whole_or_anew():
                 done = client.run(method, patience=max(patience, _WRITE_SECONDS / self._timeout), **arguments)
             if method == "flush":
@@ -64,37 +68,31 @@ class LiteBackend:
     def prepare(self, collection: str) -> None:
         """Nothing to do: without an index a collection can be read at once, and exactly."""
 
-    def filter(self, where: Where) -> str:
-        return expression(where, lambda key: f'{TAG_KEYS} like "% {key} %"')
-
     def pack_tags(self, keys: list[str]) -> str:
         return f" {' '.join(keys)} "
 
-    def search_params(self, depth: int) -> dict[str, Any]:
-        return {"metric_type": "IP"}
+    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> Sequence[Scored]:
+        return self._rows(collection).nearest(queries, limit, offset, where)
 
     def select(
         self, collection: str, fields: list[str], where: Where, strong: bool = False
     ) -> Iterator[dict[str, Any]]:
-        found = self._matching(collection, fields, where)
-        for row in found.to_pylist():
+        for row in self._rows(collection).matching(fields, where).to_pylist():
             if TAG_KEYS in row:
                 row[TAG_KEYS] = row[TAG_KEYS].split()
             yield row
 
     def scan(self, collection: str, fields: list[str]) -> Iterator[dict[str, Any]]:
-        with self._opened() as (engine, _):
-            parts = engine.parts(collection, fields, _SCANNED_ROWS)
-        for part in parts:
+        for part in self._rows(collection).parts(fields, _SCANNED_ROWS):
             columns = {name: _values(part[name]) for name in fields}
             for values in zip(*columns.values(), strict=True):
                 yield dict(zip(fields, values, strict=True))
 
     def count(self, collection: str, where: Where) -> int:
-        return self._matching(collection, ["id"], where).num_rows
+        return self._rows(collection).matching(["id"], where).num_rows
 
     def page(self, collection: str, where: Where, offset: int, limit: int) -> list[str]:
-        ids = sorted(self._matching(collection, ["id"], where)["id"].to_pylist())
+        ids = sorted(self._rows(collection).matching(["id"], where)["id"].to_pylist())
         return ids[offset : offset + limit]
 
     def written(self, collection: str, rows: int) -> None:
@@ -138,35 +136,10 @@ class LiteBackend:
             self._engine = self._client = None
             raise
 
-    def _matching(self, collection: str, fields: list[str], where: Where) -> pa.Table:
+    def _rows(self, collection: str) -> LiteRows:
         with self._opened() as (engine, _):
-            rows = engine.columns(collection, list(dict.fromkeys([*fields, *_asked(where)])))
-        for name in where.tags:
-            rows = rows.filter(pc.match_substring(rows[TAG_KEYS], f" {tag_key(name)} "))
-        if where.source is not None:
-            rows = rows.filter(pc.equal(rows["source"], storable(where.source)))
-        if where.hashes:
-            rows = rows.filter(pc.is_in(rows["content_hash"], pa.array(map(storable, where.hashes), pa.string())))
-        if where.ids:
-            rows = rows.filter(pc.is_in(rows["id"], pa.array(map(storable, where.ids), pa.string())))
-        if where.not_id is not None:
-            rows = rows.filter(pc.not_equal(rows["id"], storable(where.not_id)))
-        if where.taken is not None:
-            first, after = where.taken
-            rows = rows.filter(pc.and_(pc.greater_equal(rows["taken_at"], first), pc.less(rows["taken_at"], after)))
-        return rows.select(fields)
-
-
-def _asked(where: Where) -> list[str]:
-    """Return the fields that the conditions look at."""
-    asked = {
-        TAG_KEYS: bool(where.tags),
-        "source": where.source is not None,
-        "content_hash": bool(where.hashes),
-        "id": bool(where.ids) or where.not_id is not None,
-        "taken_at": where.taken is not None,
-    }
-    return [field for field, needed in asked.items() if needed]
+            rows = self._read[collection] = engine.rows(collection, self._read.get(collection))
+            return rows
 
 
 def _values(column: pa.ChunkedArray) -> Sequence[Any]:

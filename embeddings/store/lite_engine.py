@@ -10,12 +10,10 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pyarrow as pa
 from milvus_lite import CollectionNotFoundError, DataDirLockedError, MilvusLite
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
@@ -23,6 +21,8 @@ from milvus_lite.search.bitmap import build_valid_mask
 
 from embeddings.errors import DataDirectoryLocked, DiskFull, NotFound, StoreUnavailable
 from embeddings.store.client import add_service
+from embeddings.store.lite_rows import LiteRows
+from embeddings.store.rows import SCALARS, TAG_KEYS
 
 # a failed call comes back as an error; what goes wrong in the background is still logged
 logging.getLogger("milvus_lite").setLevel(logging.ERROR)
@@ -53,18 +53,25 @@ class LiteEngine:
         self._server.add_insecure_port(self.uri)
         self._server.start()
 
-    def columns(self, collection: str, fields: list[str]) -> pa.Table:
-        """Return some fields of every row that is alive."""
-        rows, alive = self._everything(collection, fields)
-        return rows.filter(pa.array(alive)).select(fields)
+    def rows(self, collection: str, known: LiteRows | None = None) -> LiteRows:
+        """Return every row of a collection; `known` ones are taken if nothing was written since they were read.
 
-    def parts(self, collection: str, fields: list[str], size: int) -> Iterator[pa.Table]:
-        """Yield the same `size` rows at a time, as they were at the call; only one part is copied."""
-        rows, alive = self._everything(collection, fields)
-        return (
-            rows.slice(start, size).filter(pa.array(alive[start : start + size])).select(fields)
-            for start in range(0, len(alive), size)
-        )
+        Raises NotFound.
+        """
+        try:
+            opened = self._database.get_collection(collection)
+        except CollectionNotFoundError as error:
+            raise NotFound("the collection is not there any more", field="collection") from error
+        segments, deletions = opened._read_snapshot()
+        if known is not None and known.of(segments):
+            return known
+        recent = opened._memtable
+        tables = [segment.table for segment in segments]
+        fields = ["id", "_seq", *[field for field in (*SCALARS, TAG_KEYS, "vector") if field != "id"]]
+        table = pa.concat_tables([part.select(fields) for part in [*tables, recent.to_arrow_table()]])
+        ids = table["id"].to_pylist()
+        alive = build_valid_mask(ids, table["_seq"].to_numpy(), deletions, memtable=recent)
+        return LiteRows(tables, table, ids, alive)
 
     def close(self) -> None:
         """Write everything to its place and release the directory."""
@@ -77,19 +84,6 @@ class LiteEngine:
         for collection in self._database._collections.values():
             collection._wait_for_bg()  # files must not change under the next engine
         self._database._release_lock()
-
-    def _everything(self, collection: str, fields: list[str]) -> tuple[pa.Table, np.ndarray]:
-        """Return some fields of every row there is, and which rows are alive."""
-        try:
-            opened = self._database.get_collection(collection)
-        except CollectionNotFoundError as error:
-            raise NotFound("the collection is not there any more", field="collection") from error
-        segments, deletions = opened._read_snapshot()
-        recent = opened._memtable
-        wanted = list(dict.fromkeys(["id", "_seq", *fields]))
-        tables = [part.select(wanted) for part in [*(segment.table for segment in segments), recent.to_arrow_table()]]
-        rows = pa.concat_tables(tables)
-        return rows, build_valid_mask(rows["id"].to_pylist(), rows["_seq"].to_numpy(), deletions, memtable=recent)
 
     def _stop_serving(self) -> None:
         self._server.stop(grace=1).wait()

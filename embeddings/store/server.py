@@ -4,16 +4,19 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from embeddings.errors import StoreUnavailable
+from embeddings.store.backend import Scored
 from embeddings.store.client import BOUNDED, CONNECT_SECONDS, SESSION, STRONG, Client, LoadState, address
 from embeddings.store.filters import Where, as_written, expression, literal
 from embeddings.store.ranking import DEEPEST
-from embeddings.store.rows import TAG_KEYS
+from embeddings.store.rows import SCALARS, TAG_KEYS
 
 _PAGE = 5000
 _WHOLE_ROWS = 500  # the longest still fit into one answer
@@ -70,12 +73,27 @@ class ServerBackend:
             client.prepare(collection, indexes(client.version()))
 
     def filter(self, where: Where) -> str:
-        return expression(where, lambda key: f'array_contains({TAG_KEYS}, "{key}")')
+        return expression(where)
 
     def pack_tags(self, keys: list[str]) -> list[str]:
         return keys
 
+    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> Sequence[Scored]:
+        found = self.run(
+            "search",
+            collection_name=collection,
+            data=[query.tobytes() for query in queries],  # an array would be taken apart number by number
+            anns_field="vector",
+            limit=limit,
+            offset=offset,
+            filter=self.filter(where),
+            output_fields=list(SCALARS),
+            search_params=self.search_params(offset + limit),
+        )
+        return [[(float(hit["distance"]), hit["entity"]) for hit in some] for some in found]
+
     def search_params(self, depth: int) -> dict[str, Any]:
+        """Return the parameters of a search for the best `depth` rows."""
         return {"metric_type": "IP", "params": {"ef": min(max(_LEAST_EF, 2 * depth), _MOST_EF)}}
 
     def select(
