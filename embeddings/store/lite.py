@@ -13,6 +13,7 @@ from embeddings.errors import NotFound, StoreUnavailable
 from embeddings.store.client import Client
 from embeddings.store.filters import Where, expression, storable, tag_key
 from embeddings.store.lite_engine import LiteEngine
+from embeddings.store.memory import trim
 from embeddings.store.names import DESCRIPTION
 from embeddings.store.rows import TAG_KEYS
 
@@ -48,6 +49,7 @@ class LiteBackend:
                 done = client.run(method, patience=max(patience, _WRITE_SECONDS / self._timeout), **arguments)
             if method == "flush":
                 self._unflushed.pop(arguments["collection_name"], None)
+                trim()
             return done
 
     def ready(self) -> None:
