@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from embeddings.records import Store
+from embeddings.store.memory import free_at_once
 
 
 def open_store(uri: str, token: str, data: Path, timeout: float) -> Store:
@@ -17,6 +18,7 @@ def open_store(uri: str, token: str, data: Path, timeout: float) -> Store:
         from embeddings.store.server import ServerBackend  # noqa: PLC0415
 
         return MilvusStore(ServerBackend(uri, token, timeout))
+    free_at_once()  # before pyarrow is imported
     from embeddings.store.lite import LiteBackend  # noqa: PLC0415
 
     return MilvusStore(LiteBackend(data / "milvus", timeout))

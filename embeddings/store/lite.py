@@ -15,6 +15,7 @@ from embeddings.store.client import Client
 from embeddings.store.filters import Where
 from embeddings.store.lite_engine import LiteEngine
 from embeddings.store.lite_rows import LiteRows
+from embeddings.store.memory import trim
 from embeddings.store.names import DESCRIPTION
 from embeddings.store.rows import TAG_KEYS
 
@@ -22,7 +23,7 @@ _ALIASES = ("create_alias", "alter_alias", "drop_alias")
 _WRITES = frozenset(["create_collection", "drop_collection", *_ALIASES, "upsert", "delete", "flush"])
 _WRITE_SECONDS = 600.0  # a write that was given up goes on in the engine, beside the next one
 _SCANNED_ROWS = 1000
-_FLUSH_ROWS = 1000  # rows that are not flushed are searched one by one in Python, and the last flush is waited for
+_FLUSH_ROWS = 1000  # rows that are not flushed are Python objects, and the last flush is waited for
 
 
 class LiteBackend:
@@ -52,6 +53,7 @@ class LiteBackend:
                 done = client.run(method, patience=max(patience, _WRITE_SECONDS / self._timeout), **arguments)
             if method == "flush":
                 self._unflushed.pop(arguments["collection_name"], None)
+                trim()
             return done
 
     def ready(self) -> None:
