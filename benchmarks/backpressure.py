@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.common import write_results
 from benchmarks.orchestration import workers
+from benchmarks.trees import tree_pss
 from embeddings.embedder import Embedder
 from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
@@ -87,44 +88,17 @@ def indexed(source: Folder, store: Store, embedder: Embedder, jobs: RedisJobs, u
     store.create(COLLECTION, embedder.identity)
     try:
         with workers(1, jobs, LOOKALIKE_MILVUS_URI=uri) as (process,):
-            idle = peak = memory(process.pid)
+            idle = peak = tree_pss(process.pid)
             job = jobs.start_from(source.root, COLLECTION, False, {})
             while not job.state.ended:
                 time.sleep(LOOK_SECONDS)
-                peak = max(peak, memory(process.pid))
+                peak = max(peak, tree_pss(process.pid))
                 job = jobs.get(job.id)
         assert job.state is State.DONE, job
     finally:
         store.drop(COLLECTION)
     megabytes = {"idle_mb": round(idle / MEGABYTE), "peak_mb": round(peak / MEGABYTE)}
     return {"images": job.found, "seconds": round(job.seconds, 1), **megabytes}
-
-
-def memory(pid: int) -> int:
-    """Return the bytes that a process and all its descendants hold; what several of them share counts once."""
-    return sum(map(_proportional, _tree(pid)))
-
-
-def _tree(pid: int) -> set[int]:
-    """Return a process and its descendants."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):  # it has ended
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    below, found = {pid}, 0
-    while len(below) > found:
-        found = len(below)
-        below |= {child for child, parent in parents.items() if parent in below}
-    return below
-
-
-def _proportional(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # it has ended
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 class Proxy:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.quality import all_rows, class_of, mean_average_precision, neighbours, precision_at, recall_at_1
+from benchmarks.trees import tree_pss
 from embeddings.calibration import expected_calibration_error
 from embeddings.embedder import Embedder
 from embeddings.settings import Settings
@@ -86,31 +87,12 @@ class MemoryOfTree(threading.Thread):
 
     def run(self) -> None:
         while not self._done.wait(0.05):
-            self.peak = max(self.peak, sum(_resident(pid) for pid in _tree(self._pid)))
+            self.peak = max(self.peak, tree_pss(self._pid))
 
     def stop(self) -> int:
         self._done.set()
         self.join()
         return self.peak
-
-
-def _tree(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        threads = Path(f"/proc/{pid}/task").iterdir()
-        children += [c for t in threads if t.name != str(pid) for c in (t / "children").read_text().split()]
-    except OSError:
-        return []
-    return [pid, *(grandchild for child in children for grandchild in _tree(int(child)))]
-
-
-def _resident(pid: int) -> int:
-    """Return the proportional share of memory, so that what processes share counts once."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def test_files_that_attack_decoders_fail_by_name_and_nothing_else_happens(lookalike, shared_data):
@@ -128,4 +110,4 @@ def test_files_that_attack_decoders_fail_by_name_and_nothing_else_happens(lookal
     assert {f["code"] for f in report["failures"]} <= {"image_undecodable", "image_too_large", "unsupported_format"}
     bomb = next(f for f in report["failures"] if Path(f["path"]).name.startswith("6903d453"))
     assert bomb["code"] == "image_too_large"
-    assert 0 < peak < 1.5 * GIGABYTE
+    assert 0.2 * GIGABYTE < peak < 1.5 * GIGABYTE  # less, and not all of it was seen
