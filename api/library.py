@@ -48,9 +48,9 @@ class Library:
         self._vocabulary = vocabulary
         self._shelves = shelves
 
-    def ready(self) -> None:
-        """Return if the store answers. Raises StoreUnavailable."""
-        self._store.ready()
+    def ready(self, name: str) -> None:
+        """Return if the store answers and the collection, if there is one, can be searched. Raises StoreUnavailable."""
+        self._store.ready(name)
 
     def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""

@@ -197,8 +197,11 @@ class Store(Protocol):
     def drop(self, name: str) -> None:
         """Remove a collection and its rows, and those beside it. Raises NotFound."""
 
-    def ready(self) -> None:
-        """Return if the store answers; raises StoreUnavailable if it does not."""
+    def ready(self, name: str | None = None) -> None:
+        """Return if the store answers and the collection of this name can be searched, or is not there yet.
+
+        Raises StoreUnavailable at once where that is not so; nothing is waited for or loaded.
+        """
 
     def close(self) -> None:
         """Release connections and locks."""

@@ -118,10 +118,14 @@ class MemoryCollection:
 
 
 class MemoryStore(Closing):
-    """Collections in a dictionary. `available = False` makes it answer as a store that is down."""
+    """Collections in a dictionary. `available = False` makes it answer as a store that is down.
+
+    Collections of the names in `loading` answer as those of a store that has just been started again.
+    """
 
     def __init__(self) -> None:
         self.available = True
+        self.loading: set[str] = set()
         self.left: list[MemoryCollection] = []  # those that were in use once
         self._collections: dict[str, MemoryCollection] = {}
         self._others: dict[str, list[MemoryCollection]] = {}
@@ -137,8 +141,8 @@ class MemoryStore(Closing):
         return self.open(name, model)
 
     def open(self, name: str, model: ModelIdentity | None = None) -> MemoryCollection:
-        self.ready()
         check_name(name)
+        self.ready(name)
         if name not in self._collections:
             raise NotFound(f"there is no collection {name!r}", field="collection")
         collection = self._collections[name]
@@ -178,9 +182,11 @@ class MemoryStore(Closing):
         del self._collections[name]
         self._others.pop(name, None)
 
-    def ready(self) -> None:
+    def ready(self, name: str | None = None) -> None:
         if not self.available:
             raise StoreUnavailable
+        if name in self.loading:
+            raise StoreUnavailable("the store is still loading the collection: try again in a minute")
 
     def close(self) -> None:
         """Nothing to do: the rows stay, as they do in a real store."""

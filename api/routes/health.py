@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -29,9 +30,12 @@ async def health() -> Health:
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something is missing."}})
 async def ready(request: Request, service: ServiceDep, response: Response) -> Readiness:
-    """Say whether model, store, queue of jobs and disk are there; 503 if one is not."""
+    """Say whether model, store, queue of jobs and disk are there; 503 if one is not.
+
+    The store is not while it loads the default collection, as a Milvus server does after a restart.
+    """
     store, jobs = await asyncio.gather(
-        _answers(service, service.library.ready, StoreUnavailable),
+        _answers(service, partial(service.library.ready, service.settings.collection), StoreUnavailable),
         _answers(service, request.app.state.jobs.ready, QueueUnavailable),
     )
     checks = {"model": _model(service), "store": store, "jobs": jobs, "disk": await service.run(_disk, service)}

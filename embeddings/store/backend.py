@@ -19,8 +19,8 @@ class Backend(Protocol):
     def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
         """Call a method of MilvusClient, with errors of ours."""
 
-    def ready(self) -> None:
-        """Return if the engine answers; raises StoreUnavailable if it does not."""
+    def ready(self, name: str | None = None) -> None:
+        """Return if the engine answers and is not loading the collection of this name, or raise StoreUnavailable."""
 
     def create(self, collection: str, dimension: int, written: str) -> None:
         """Create an empty collection for vectors of `dimension`, with what is `written` of it (see names.py)."""

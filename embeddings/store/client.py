@@ -18,7 +18,17 @@ from pymilvus.grpc_gen.milvus_pb2_grpc import add_MilvusServiceServicer_to_serve
 from embeddings.errors import DiskFull, NotFound, StoreUnavailable, UsageError
 from embeddings.store import rows
 
-__all__ = ["BOUNDED", "CONNECT_SECONDS", "SESSION", "STRONG", "Client", "LoadState", "add_service", "address"]
+__all__ = [
+    "BOUNDED",
+    "CONNECT_SECONDS",
+    "READY_SECONDS",
+    "SESSION",
+    "STRONG",
+    "Client",
+    "LoadState",
+    "add_service",
+    "address",
+]
 
 # pymilvus logs a traceback for every failed call, before we can handle the failure
 for _name in ("pymilvus", "pymilvus.milvus_client"):

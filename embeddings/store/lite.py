@@ -56,7 +56,7 @@ class LiteBackend:
                 trim()
             return done
 
-    def ready(self) -> None:
+    def ready(self, name: str | None = None) -> None:
         with self._opened() as (_, client):
             client.version()
 

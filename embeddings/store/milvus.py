@@ -103,8 +103,8 @@ class MilvusStore(Closing):
         self._backend.run("drop_collection", collection_name=real)
         self._drop_others(name, real, made)
 
-    def ready(self) -> None:
-        self._backend.ready()
+    def ready(self, name: str | None = None) -> None:
+        self._backend.ready(name)
 
     def close(self) -> None:
         self._backend.close()

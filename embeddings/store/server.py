@@ -5,15 +5,25 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from embeddings.errors import StoreUnavailable
+from embeddings.errors import NotFound, StoreUnavailable
 from embeddings.store.backend import Scored
-from embeddings.store.client import BOUNDED, CONNECT_SECONDS, SESSION, STRONG, Client, LoadState, address
+from embeddings.store.client import (
+    BOUNDED,
+    CONNECT_SECONDS,
+    READY_SECONDS,
+    SESSION,
+    STRONG,
+    Client,
+    LoadState,
+    address,
+)
 from embeddings.store.filters import Where, as_written, expression, literal
 from embeddings.store.ranking import DEEPEST
 from embeddings.store.rows import SCALARS, TAG_KEYS
@@ -45,6 +55,7 @@ class ServerBackend:
         self._place = f"the Milvus server at {address(uri)}"
         self._connect = partial(Client, uri, token, timeout, self._place)
         self._loading_seconds = min(timeout, CONNECT_SECONDS)
+        self._glance = min(1.0, READY_SECONDS / timeout)  # of the timeout: how long a question after its state may take
         self._connecting = threading.Lock()
         self._connected: Client | None = None
         self._refused = -math.inf  # time of the last attempt that failed
@@ -61,8 +72,18 @@ class ServerBackend:
             times[arguments["collection_name"]] = time.monotonic()
         return done
 
-    def ready(self) -> None:
-        self._client().version()
+    def ready(self, name: str | None = None) -> None:
+        client = self._client()
+        if name is None:
+            client.version()
+            return
+        state = client.run("get_load_state", patience=self._glance, collection_name=name)["state"]
+        if state in (LoadState.Loaded, LoadState.NotLoad):  # the first search loads what is not
+            return
+        with suppress(NotFound):
+            # a server that was just started calls everything missing, until it can be asked for a description
+            client.run("describe_collection", patience=self._glance, collection_name=name)
+            raise self._still_loading()
 
     def create(self, collection: str, dimension: int, written: str) -> None:
         self._client().create_collection(collection, dimension, written, tag_keys_array=True)
@@ -153,9 +174,12 @@ class ServerBackend:
         until = time.monotonic() + self._loading_seconds
         while (state := self.run("get_load_state", collection_name=collection)["state"]) == LoadState.Loading:
             if time.monotonic() > until:
-                raise StoreUnavailable(f"{self._place} is still loading the collection: try again in a minute")
+                raise self._still_loading()
             time.sleep(_LOOK_SECONDS)
         return state
+
+    def _still_loading(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._place} is still loading the collection: try again in a minute")
 
     def _query(self, collection: str, conditions: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.run(

@@ -471,3 +471,6 @@ def test_a_name_that_is_not_possible_is_refused(store: Store, name: str) -> None
 
 def test_a_store_that_answers_is_ready(store: Store) -> None:
     store.ready()
+    store.ready("not_there_yet")
+    store.create("family", MODEL)
+    store.ready("family")

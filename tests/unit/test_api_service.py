@@ -102,7 +102,7 @@ class BrokenStore(MemoryStore):
     def collections(self) -> list:
         raise self._error
 
-    def ready(self) -> None:
+    def ready(self, name: str | None = None) -> None:
         raise self._error
 
 
@@ -336,6 +336,18 @@ def test_not_ready_without_a_store(tmp_path: Path) -> None:
         assert answer.json()["ready"] is False
         assert answer.json()["checks"]["store"]["code"] == "store_unavailable"
         assert client.get("/health").status_code == 200
+
+
+def test_not_ready_while_the_store_loads_the_default_collection(tmp_path: Path) -> None:
+    store = MemoryStore()
+    with api_client(tmp_path, store=store) as client:
+        client.post("/v1/images", **PNG)
+        store.loading = {"others"}
+        assert client.get("/ready").status_code == 200
+        store.loading = {"photos"}
+        answer = client.get("/ready")
+        assert answer.status_code == client.post("/v1/search", **PNG).status_code == 503
+        assert answer.json()["checks"]["store"]["code"] == "store_unavailable"
 
 
 def test_metrics_count_by_route_not_by_path(client: ApiClient) -> None:
