@@ -21,7 +21,7 @@ from embeddings.errors import DiskFull, ImageTooLarge, RequestTooSlow, Unsupport
 MARGIN = 1 << 20  # what a body may have beyond its pictures: the other fields and the multipart headers
 MAX_JSON = 1 << 20
 IN_MEMORY = 1 << 20  # bytes of a picture; more go to a temporary file
-MAX_FIELDS = 200
+MAX_FIELDS = 64  # no route has a use for more than 40, and every part before the refusal takes time
 MAX_FIELD = 128 << 10
 
 # A client must begin within GRACE seconds and then send at least PACE bytes a second on average.
