@@ -1,0 +1,86 @@
+"""The rows of a Milvus Lite collection, filtered and searched: orders, pages and ties worked out by hand."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from embeddings.store import lite_rows
+from embeddings.store.filters import Where
+from embeddings.store.lite_rows import LiteRows
+from embeddings.store.rows import NUMBERS, SCALARS, TAG_KEYS
+
+VECTORS = {"a": (1.0, 0.0), "b": (0.6, 0.8), "dead": (1.0, 0.0), "c": (0.0, 1.0), "d": (0.6, 0.8), "e": (-1.0, 0.0)}
+RIGHT = np.array([[1, 0]], np.float32)
+UP = np.array([[0, 1]], np.float32)
+
+
+def rows(parts: tuple[int, ...] = (2, 3, 1)) -> LiteRows:
+    """Rows in so many tables; `b` and `d` have the same vector, one row is not alive."""
+    ids = list(VECTORS)
+    columns = {name: pa.array([0] * len(ids)) if name in NUMBERS else pa.array(ids) for name in SCALARS}
+    columns[TAG_KEYS] = pa.array([" cat " if id_ in ("b", "c", "dead") else " dog big-20-cat " for id_ in ids])
+    columns["taken_at"] = pa.array(range(len(ids)))
+    numbers = pa.array(np.array(list(VECTORS.values()), np.float32).ravel())
+    columns["vector"] = pa.FixedSizeListArray.from_arrays(numbers, 2)
+    whole, tables, start = pa.table(columns), [], 0
+    for size in parts:
+        tables.append(whole.slice(start, size))
+        start += size
+    alive = np.array([id_ != "dead" for id_ in ids])
+    return LiteRows(tables, pa.concat_tables(tables), ids, alive)
+
+
+def found(
+    some: LiteRows, queries: np.ndarray, limit: int, offset: int = 0, where: Where | None = None
+) -> list[list[str]]:
+    pages = some.nearest(queries, limit, offset, where or Where())
+    return [[record["id"] for _, record in page] for page in pages]
+
+
+@pytest.mark.parametrize("parts", [(6,), (2, 3, 1), (1, 1, 1, 1, 1, 1)])
+def test_the_nearest_come_first_and_equal_ones_by_their_ids(parts: tuple[int, ...]) -> None:
+    assert found(rows(parts), RIGHT, 10) == [["a", "b", "d", "c", "e"]]
+    (page,) = rows(parts).nearest(RIGHT, 3, 0, Where())
+    assert [score for score, _ in page] == pytest.approx([1.0, 0.6, 0.6])
+    assert all(set(record) == set(SCALARS) for _, record in page)
+
+
+@pytest.mark.parametrize("block", [1, 4, 100])
+def test_pages_meet_where_rows_are_equal(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(lite_rows, "_BLOCK", block)
+    assert [found(rows(), RIGHT, 2, offset) for offset in (0, 2, 4, 6)] == [[["a", "b"]], [["d", "c"]], [["e"]], [[]]]
+
+
+def test_each_query_has_its_own_answer() -> None:
+    assert found(rows(), np.concatenate([RIGHT, UP, -RIGHT]), 2) == [["a", "b"], ["c", "b"], ["e", "c"]]
+
+
+def test_conditions_are_met_by_living_rows_alone() -> None:
+    assert found(rows(), RIGHT, 5, where=Where(tags=("cat",))) == [["b", "c"]]
+    assert found(rows(), RIGHT, 5, where=Where(tags=("dog", "big cat"))) == [["a", "d", "e"]]
+    assert found(rows(), RIGHT, 5, where=Where(not_id="a", taken=(0, 5))) == [["b", "d", "c"]]
+    assert found(rows(), RIGHT, 5, where=Where(ids=("dead",))) == [[]]
+    assert rows().matching(["id"], Where(hashes=("b", "dead", "none")))["id"].to_pylist() == ["b"]
+    assert rows().matching(["id"], Where(source="e"))["id"].to_pylist() == ["e"]
+
+
+def test_parts_leave_out_what_is_dead() -> None:
+    assert [part["id"].to_pylist() for part in rows().parts(["id"], 4)] == [["a", "b", "c"], ["d", "e"]]
+
+
+def test_rows_are_those_of_their_segments() -> None:
+    some = rows()
+
+    class Segment:
+        def __init__(self, table: pa.Table) -> None:
+            self.table = table
+
+    segments = [Segment(table) for table in some.segments]
+    assert some.of(segments)
+    assert not some.of(segments[:-1])
+    assert not some.of([*segments[:-1], Segment(some.table.slice(5))])
+
+
+def test_nothing_is_found_among_no_rows() -> None:
+    empty = rows().table.slice(0, 0)
+    assert found(LiteRows([], empty, [], np.zeros(0, bool)), RIGHT, 3) == [[]]
