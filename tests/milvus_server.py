@@ -142,6 +142,9 @@ def lasting_port() -> int:
 def is_free(port: int) -> bool:
     """Return whether a server can listen at a port now."""
     with socket.socket() as one:
+        one.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as Milvus does: connections that ended do not matter
         try:
             one.bind((HOST, port))
         except OSError:

@@ -104,7 +104,7 @@ def test_a_host_that_is_none() -> None:
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that waits half a second, not fifteen, and lets a caller from elsewhere ask six times a minute."""
+    """A server that waits two seconds, not fifteen, and lets a caller from elsewhere ask six times a minute."""
     server = Server(tmp_path_factory.mktemp("data"), "impatient", "rate_limit=6")
     yield server
     server.stop(signal.SIGTERM)

@@ -26,7 +26,7 @@ from toy import ToyEmbedder
 if __name__ == "__main__":
     folder, *options = sys.argv[1:]
     if "impatient" in options:
-        connections.HEAD_SECONDS, connections.TICK, forms.GRACE = 0.5, 0.1, 0.5
+        connections.HEAD_SECONDS, connections.TICK, forms.GRACE = 2.0, 0.1, 0.5
     given = dict(option.split("=", 1) for option in options if "=" in option)
     defaults = {"data": Path(folder), "max_bytes": 1_000_000, "decode_processes": 1}
     settings = Settings(**defaults, **given)  # type: ignore[arg-type]
