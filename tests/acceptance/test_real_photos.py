@@ -110,4 +110,4 @@ def test_files_that_attack_decoders_fail_by_name_and_nothing_else_happens(lookal
     assert {f["code"] for f in report["failures"]} <= {"image_undecodable", "image_too_large", "unsupported_format"}
     bomb = next(f for f in report["failures"] if Path(f["path"]).name.startswith("6903d453"))
     assert bomb["code"] == "image_too_large"
-    assert 0 < peak < 1.5 * GIGABYTE
+    assert 0.2 * GIGABYTE < peak < 1.5 * GIGABYTE  # less, and not all of it was seen
