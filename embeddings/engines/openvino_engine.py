@@ -7,7 +7,6 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from shutil import disk_usage
 
 import numpy as np
@@ -48,9 +47,9 @@ class OpenVinoEngine:
         self._single = _compiled(core, path, 1, "LATENCY").create_infer_request()
         bulk = _compiled(core, path, BULK, "THROUGHPUT")
         streams = bulk.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._free: SimpleQueue[openvino.InferRequest] = SimpleQueue()
-        for _ in range(streams):
-            self._free.put(bulk.create_infer_request())
+        self._streams = [bulk.create_infer_request() for _ in range(streams)]
+        # one caller at a time: OpenVINO's binding locks up where two threads make their first tensors at once, and
+        # batches that begin in the streams another one leaves are no faster
         self._lock = threading.Lock()
 
     @property
@@ -61,44 +60,27 @@ class OpenVinoEngine:
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """See Engine."""
         whole = len(pixels) - len(pixels) % BULK
-        parts = self._in_bulk([pixels[i : i + BULK] for i in range(0, whole, BULK)])
-        parts += [self._alone(pixels[i : i + 1]) for i in range(whole, len(pixels))]
+        with self._lock:
+            parts = self._in_bulk([pixels[i : i + BULK] for i in range(0, whole, BULK)])
+            parts += [self._alone(pixels[i : i + 1]) for i in range(whole, len(pixels))]
         outputs = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         return outputs[0], outputs[1] if len(outputs) > 1 else None
 
     def _in_bulk(self, batches: Sequence[np.ndarray]) -> list[Outputs]:
-        """Run batches of BULK images, each in the next stream that is free.
-
-        Streams are taken one by one, so that one caller's last batches run beside the first of another.
-        """
+        """Run batches of BULK images, each stream taking every n-th of them."""
         results: list[Outputs] = []
         busy: deque[openvino.InferRequest] = deque()
-        try:
-            for batch in batches:
-                busy.append(self._stream(busy, results))
-                busy[-1].start_async([np.ascontiguousarray(batch)])
-            while busy:
-                results.append(_waited(busy[0]))
-                self._free.put(busy.popleft())
-        finally:
-            for stream in busy:  # something failed
-                self._free.put(stream)
-        return results
-
-    def _stream(self, busy: deque[openvino.InferRequest], results: list[Outputs]) -> openvino.InferRequest:
-        """Return a free stream, else the caller's own oldest one when it is done: who has some waits for nobody."""
-        try:
-            return self._free.get_nowait()
-        except Empty:
-            if not busy:
-                return self._free.get()
-        results.append(_waited(busy[0]))
-        return busy.popleft()
+        for i, batch in enumerate(batches):
+            if len(busy) == len(self._streams):
+                results.append(_waited(busy.popleft()))
+            stream = self._streams[i % len(self._streams)]
+            stream.start_async([np.ascontiguousarray(batch)])
+            busy.append(stream)
+        return results + [_waited(stream) for stream in busy]
 
     def _alone(self, pixels: np.ndarray) -> Outputs:
-        with self._lock:
-            self._single.start_async([np.ascontiguousarray(pixels)])
-            return _waited(self._single)
+        self._single.start_async([np.ascontiguousarray(pixels)])
+        return _waited(self._single)
 
 
 def _waited(request: openvino.InferRequest) -> Outputs:

@@ -1,7 +1,5 @@
 """Every engine gives the same vectors for the same pixels."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import skimage.data
@@ -68,17 +66,6 @@ def test_a_picture_has_one_vector_whatever_its_batch(model, pixels):
     together = engine.run(pixels)[0]
     alone = np.concatenate([engine.run(pixels[i : i + 1])[0] for i in range(len(pixels))])
     assert (together * alone).sum(axis=1).min() >= 0.9999
-
-
-def test_callers_who_share_the_streams_get_their_own_vectors(model, pixels):
-    engine = OpenVinoEngine(model, "auto")
-    orders = [np.random.default_rng(i).permutation(np.arange(42) % len(pixels))[: 42 - i] for i in range(16)]
-    wanted = engine.run(pixels)[0]
-    with ThreadPoolExecutor(6) as threads:
-        for order, (vectors, _) in zip(
-            orders, threads.map(lambda order: engine.run(pixels[order]), orders), strict=True
-        ):
-            assert cosines(vectors, wanted[order]).min() > 0.999
 
 
 def test_auto_takes_openvino_where_there_is_no_gpu(model):
