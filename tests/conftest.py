@@ -16,8 +16,3 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("there is no folder shared/data beside the repository")
     return SHARED_DATA
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the queue's tests: they wait for servers, and at the end nothing else would run beside them."""
-    items.sort(key=lambda item: "test_queue" not in item.nodeid)

@@ -19,6 +19,7 @@ from embeddings.store import open_store
 
 START_SECONDS = 90.0
 HOST = "127.0.0.1"
+LAUNCHER = Path(__file__).with_name("milvus_launcher.py")
 PORTS = (
     "proxy-port",
     "proxy-internal-port",
@@ -60,8 +61,8 @@ class MilvusServer:
         self._etcd = directory / "etcd.yaml"
         self._etcd.write_text(etcd_configuration(directory / "etcd", ports[-1], etcd_peer_port))
         # a strong read waits for the next tick of the server's clock; it is usually 200 ms
-        options += ["--extra-config", "proxy.timeTickInterval=20"]
-        self._command = [Path(sys.executable).parent / "milvus-server", "--data", directory / "milvus", *options]
+        options += ["--extra-config", "proxy.timeTickInterval=50"]
+        self._command: list[str | Path] = [sys.executable, LAUNCHER, "--data", directory / "milvus", *options]
         self._log = directory / "output.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.uri = f"http://{HOST}:{ports[0]}"
@@ -141,19 +142,15 @@ def lasting_port() -> int:
 
 def is_free(port: int) -> bool:
     """Return whether a server can listen at a port now."""
-    with socket.socket() as one:
-        one.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as Milvus does: connections that ended do not matter
-        try:
-            one.bind((HOST, port))
-        except OSError:
-            return False
-        return True
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_until_free(port: int) -> None:
-    """Return when the connections of a server that was killed are forgotten."""
+    """Return when the processes of a server that was killed have let its port go."""
     deadline = time.monotonic() + START_SECONDS
     while not is_free(port):
         assert time.monotonic() < deadline, f"port {port} is taken"

@@ -68,7 +68,6 @@ def resumed(stand: Stand, job: Job, api: StoreApi, number: int) -> None:
     print(f"kill {number + 1}: the service answered {answered:.0f} s after the start, workers wrote by {seconds:.0f} s")
 
 
-@pytest.mark.slow
 def test_milvus_that_is_killed_while_rows_are_written(tmp_path, own_milvus) -> None:
     with stand_at(tmp_path, own_milvus.uri) as stand:
         kill_milvus(stand, own_milvus, 600, 1)
@@ -104,7 +103,6 @@ def stop_milvus(stand: Stand, server: MilvusServer, seconds: float) -> None:
     stand.check(job)
 
 
-@pytest.mark.slow
 def test_milvus_that_is_silent_for_a_while(tmp_path, own_milvus) -> None:
     with stand_at(tmp_path, own_milvus.uri) as stand:
         stop_milvus(stand, own_milvus, 6.0)
