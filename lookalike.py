@@ -26,8 +26,9 @@ COMMANDS = {
 }
 INTERRUPTED = 130
 
-# Between two products of matrices numpy's threads wait busily, which takes a processor from everything else: a quarter
-# of the queries a second. numpy reads this once, when it is loaded.
+# numpy's own threads wait busily, for each other and for the next product of matrices, which takes processors from
+# everything else. Those who search split the work themselves. numpy reads these once, when it is loaded.
+SEARCHING = frozenset(["search", "serve", "run"])
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 
@@ -42,6 +43,8 @@ class Commands(click.Group):
         """Import one command."""
         if name not in COMMANDS:
             return None
+        if name in SEARCHING:
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         command = getattr(importlib.import_module(f"cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command

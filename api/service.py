@@ -17,10 +17,10 @@ from api.library import Library, Query
 from api.metrics import Metrics
 from api.shelves import Shelves
 from api.turns import FairGate
-from embeddings.decoding import processors
 from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import StoreUnavailable
 from embeddings.images import Box, DecodedImage, InputSpec
+from embeddings.machine import processors
 from embeddings.records import Hit, ModelIdentity, Row, Store
 from embeddings.settings import Settings
 from embeddings.web import WebFetcher

@@ -1,7 +1,5 @@
 """The pool of decode processes: a bad image costs itself and its process, never the caller or the other images."""
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from embeddings.closing import Closing
 from embeddings.decoder import Decoder
 from embeddings.errors import ImageTooLarge, LookalikeError
 from embeddings.images import Box, DecodedImage, InputSpec
+from embeddings.machine import processors
 
 T = TypeVar("T")
 
@@ -120,11 +119,6 @@ class DecodePool(Closing):
     def _drop(self, decoder: Decoder) -> None:
         self._decoders.discard(decoder)
         decoder.close()
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _stopped() -> LookalikeError:

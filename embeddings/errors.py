@@ -143,7 +143,7 @@ class UnsupportedMediaType(UsageError):
 
 
 class RequestTooSlow(UsageError):
-    """The request's body did not arrive in time."""
+    """The request did not arrive in time."""
 
     code = "request_timeout"
 

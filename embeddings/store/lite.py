@@ -21,6 +21,7 @@ from embeddings.store.rows import TAG_KEYS
 
 _ALIASES = ("create_alias", "alter_alias", "drop_alias")
 _WRITES = frozenset(["create_collection", "drop_collection", *_ALIASES, "upsert", "delete", "flush"])
+_DESCRIPTIONS = frozenset(["describe_alias", "describe_collection"])
 _WRITE_SECONDS = 600.0  # a write that was given up goes on in the engine, beside the next one
 _SCANNED_ROWS = 1000
 _FLUSH_ROWS = 1000  # rows that are not flushed are Python objects, and the last flush is waited for
@@ -41,14 +42,17 @@ class LiteBackend:
         self._client: Client | None = None
         self._unflushed: dict[str, int] = {}
         self._read: dict[str, LiteRows] = {}  # until the next write
+        self._described: dict[tuple[object, ...], Any] = {}  # likewise: nobody else can change what was described
         with self._opened():
             pass
 
     def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
         with self._opened() as (_, client):
+            if method in _DESCRIPTIONS:
+                return self._description(client, method, arguments)
             if method not in _WRITES:
                 return client.run(method, patience=patience, **arguments)
-            self._read.clear()
+            self._forget()
             with self._whole_or_anew():
                 done = client.run(method, patience=max(patience, _WRITE_SECONDS / self._timeout), **arguments)
             if method == "flush":
@@ -62,6 +66,7 @@ class LiteBackend:
 
     def create(self, collection: str, dimension: int, written: str) -> None:
         with self._opened() as (_, client), self._whole_or_anew():
+            self._forget()
             # Milvus Lite forgets the descriptions of collections
             client.create_collection(
                 collection, dimension, written, tag_keys_array=False, properties={DESCRIPTION: written}
@@ -137,6 +142,17 @@ class LiteBackend:
                 self._engine.abandon()
             self._engine = self._client = None
             raise
+
+    def _forget(self) -> None:
+        self._read.clear()
+        self._described.clear()
+
+    def _description(self, client: Client, method: str, arguments: dict[str, Any]) -> Any:
+        """Return a description as it was last given: a query asks for one, which takes longer than its search."""
+        asked = (method, *sorted(arguments.items()))
+        if asked not in self._described:
+            self._described[asked] = client.run(method, **arguments)
+        return self._described[asked]
 
     def _rows(self, collection: str) -> LiteRows:
         with self._opened() as (engine, _):

@@ -5,6 +5,7 @@ of every vector it finds, which takes most of the time of a query.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,10 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embeddings.machine import processors
 from embeddings.store.filters import Where, storable, tag_key
 from embeddings.store.rows import SCALARS, TAG_KEYS
 
-_BLOCK = 16_384  # rows that are scored in one go: for 128 queries that takes 8 MB
+_BLOCK = 4096  # rows that are scored in one go: a copy of those that meet conditions takes 20 MB
+_Best = tuple[np.ndarray, np.ndarray]  # int64 rows and their float32 scores
+_NONE: _Best = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -58,20 +62,21 @@ class LiteRows:
         records = self._records(sorted({row for page in pages for row, _ in page}))
         return [[(score, records[row]) for row, score in page] for page in pages]
 
-    def _best(self, queries: np.ndarray, depth: int, where: Where) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return rows and scores of at least the best `depth` for each query, and of all that score as the last one."""
+    def _best(self, queries: np.ndarray, depth: int, where: Where) -> list[_Best]:
+        """Return at least the best `depth` rows for each query, and all that score as the last one."""
         meeting = self._meeting(where)
-        best = [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-        for start, vectors in self._blocks:
+
+        def best_of(block: tuple[int, np.ndarray]) -> list[_Best]:
+            start, vectors = block
             wanted = np.flatnonzero(meeting[start : start + len(vectors)])
-            if not len(wanted):
-                continue
-            scores = queries @ (vectors if len(wanted) == len(vectors) else vectors[wanted]).T
-            best = [
-                _top(np.concatenate([rows, wanted + start]), np.concatenate([before, now]), depth)
-                for (rows, before), now in zip(best, scores, strict=True)
-            ]
-        return best
+            return _best_of(vectors, wanted, start, queries, depth)
+
+        if len(self.alive) <= _BLOCK:
+            found = [best_of(block) for block in self._blocks]
+        else:
+            with ThreadPoolExecutor(processors(), "rows") as threads:
+                found = list(threads.map(best_of, self._blocks))
+        return [_merged(parts, depth) for parts in zip([_NONE] * len(queries), *found, strict=True)]
 
     @cached_property
     def _blocks(self) -> list[tuple[int, np.ndarray]]:
@@ -109,7 +114,20 @@ class LiteRows:
         return meeting
 
 
-def _top(rows: np.ndarray, scores: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+def _best_of(vectors: np.ndarray, wanted: np.ndarray, start: int, queries: np.ndarray, depth: int) -> list[_Best]:
+    """Return what is best for each query among the `wanted` of vectors whose first one is that of the row `start`."""
+    if not len(wanted):
+        return [_NONE] * len(queries)
+    scores = queries @ (vectors if len(wanted) == len(vectors) else vectors[wanted]).T
+    return [_top(wanted + start, some, depth) for some in scores]
+
+
+def _merged(parts: Sequence[_Best], depth: int) -> _Best:
+    rows, scores = map(np.concatenate, zip(*parts, strict=True))
+    return _top(rows, scores, depth)
+
+
+def _top(rows: np.ndarray, scores: np.ndarray, depth: int) -> _Best:
     """Keep the best `depth`, and all that score as the last of them."""
     if len(scores) <= depth:
         return rows, scores
