@@ -14,7 +14,7 @@ from api.guard import PROBES, same_origin
 from api.keys import Key, KeyRing
 from api.keys import Scope as KeyScope
 from api.rates import Rates, is_this_machine, network_of
-from api.turns import Shares, on_behalf_of
+from api.turns import Shares, Turnstile, on_behalf_of
 from embeddings.errors import KeyRequired, KeyUnknown, LookalikeError, RateLimited, ScopeMissing
 
 COOKIE = "lookalike_key"
@@ -110,6 +110,7 @@ class Access:
         self._refuse = refuse
         self._refusals = Rates(REFUSALS)
         self._held = Shares(MOST_HELD)
+        self._turnstile = Turnstile()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Note the caller in the request's state, or refuse one who may not use this route or asks too much."""
@@ -119,6 +120,8 @@ class Access:
         client = scope.get("client")
         caller = identify(self._ring, client[0] if client else "-", secret_of(Headers(scope=scope)))
         scope.setdefault("state", {})["caller"] = caller
+        with on_behalf_of(caller.account):
+            await self._turnstile.passed()  # refusals too: many at once keep others waiting as well
         if error := self._fault(caller, scope):
             if isinstance(error, RateLimited):
                 await self._hold(caller.account)

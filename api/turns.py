@@ -70,6 +70,38 @@ class Turns(Generic[T]):
         return item
 
 
+class Turnstile:
+    """Lets those who come through one at a time, by turns of their callers, with a round of the event loop between two.
+
+    Whoever sends a hundred requests at once would otherwise have all of them begun in one round, and everybody else's
+    would wait for that at each of their steps.
+    """
+
+    def __init__(self) -> None:
+        self._turning = False  # somebody went through in this round
+        self._waiting: Turns[asyncio.Future[None]] = Turns()
+
+    async def passed(self) -> None:
+        """Return when it is the caller's turn: at once unless others have come in this round."""
+        loop = asyncio.get_running_loop()
+        if self._turning:
+            mine: asyncio.Future[None] = loop.create_future()
+            self._waiting.add(mine)
+            await mine
+        else:
+            self._turning = True
+            loop.call_soon(self._turn, loop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        while len(self._waiting):
+            following = self._waiting.next()
+            if not following.done():  # otherwise it was given up
+                following.set_result(None)
+                loop.call_soon(self._turn, loop)
+                return
+        self._turning = False
+
+
 class FairGate:
     """Lets `places` in at once, as a semaphore does; those who wait come in by turns of their callers."""
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from api.batching import Batcher
-from api.turns import FairGate, Shares, Turns, on_behalf_of
+from api.turns import FairGate, Shares, Turns, Turnstile, on_behalf_of
 
 
 def test_callers_take_turns_and_keep_their_own_order() -> None:
@@ -76,3 +76,28 @@ def test_shares_are_free_again() -> None:
         assert shares.full("ann")
         assert not shares.full("bob")
     assert not shares.full("ann")
+
+
+def test_a_turnstile_lets_one_in_a_round_and_callers_in_turn() -> None:
+    async def scene() -> list[tuple[int, str]]:
+        turnstile, passed, rounds = Turnstile(), [], 0
+
+        async def come(who: str) -> None:
+            with on_behalf_of(who):
+                await turnstile.passed()
+            passed.append((rounds, who))
+
+        coming = [asyncio.create_task(come(who)) for who in ("eve", "eve", "eve", "eve", "ann")]
+        coming[2].cancel()  # before it came
+        await asyncio.sleep(0)
+        coming[1].cancel()  # while it waits
+        while not all(task.done() for task in coming):
+            rounds += 1
+            await asyncio.sleep(0)
+        await come("bob")
+        return passed
+
+    passed = asyncio.run(scene())
+    assert [who for _, who in passed] == ["eve", "ann", "eve", "bob"]  # who gave up had its turn
+    at = [number for number, _ in passed]
+    assert at[0] < at[1] < at[2]
