@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.errors import KINDS, problem
-from embeddings.errors import MalformedRequest
+from embeddings.errors import MalformedRequest, RequestTooSlow
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ HEAD_SECONDS = 15.0  # from the opening of a connection, or the last answer, to 
 TICK = 5.0
 PACE = 10_000  # bytes a second that a client must take of an answer
 PATIENCE = 4  # ticks that it may be slower than that
+LAST_WORD = 1.0  # seconds that a refused client has to read its answer: a connection closed with unread data loses it
 
 
 class Peers:
@@ -89,7 +91,7 @@ class Connection(H11Protocol):
     def _check(self) -> None:
         if self._head_is_late():
             log.info("a client took more than %g seconds for the head of a request", HEAD_SECONDS)
-            self.transport.abort()
+            self._end_late()
         elif self._reads_too_slowly():
             log.info("a client took less than %d bytes a second of an answer", PACE)
             self.transport.abort()
@@ -102,6 +104,15 @@ class Connection(H11Protocol):
         if under_way or self.cycle is not self._cycle_seen:
             self._cycle_seen, self._idle_since = self.cycle, now
         return now - self._idle_since > HEAD_SECONDS
+
+    def _end_late(self) -> None:
+        """Say that the head is late where one was awaited; a connection that was kept after an answer just ends."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self.cycle is None or self.conn.trailing_data[0]:
+            self._answer(problem(KINDS[RequestTooSlow], RequestTooSlow.code, str(RequestTooSlow.__doc__)))
+        else:
+            self.transport.close()
 
     def _reads_too_slowly(self) -> bool:
         unsent = self.transport.get_write_buffer_size()
@@ -117,7 +128,10 @@ class Connection(H11Protocol):
                 self.transport.abort()
                 return
         self.transport.write(answer_bytes(response))
-        self.transport.close()
+        with suppress(OSError):  # the client has gone already
+            self.transport.write_eof()
+        self.transport.pause_reading()  # what comes now is not looked at
+        self.loop.call_later(LAST_WORD, self.transport.close)
 
 
 def answer_bytes(response: Response) -> bytes:

@@ -7,13 +7,12 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from api.connections import Peers, answer_bytes
+from api.connections import LAST_WORD, Peers, answer_bytes
 from api.errors import KINDS, problem
 from embeddings.errors import Busy
 
-REFUSED_AT_ONCE = 64  # connections, before anything else is looked at
+REFUSED_AT_ONCE = 16  # connections, before anything else is looked at
 LINGERING = 1024  # refused connections that are still open
-SECONDS = 1.0  # that a refused client has to read its answer: a connection closed with unread data loses it
 
 
 class Door(socket.socket):
@@ -54,18 +53,18 @@ class Door(socket.socket):
         with suppress(OSError):  # it has gone already
             connection.send(self._answer)
             connection.shutdown(socket.SHUT_WR)
-        self._lingering.append((time.monotonic() + SECONDS, connection))
+        self._lingering.append((time.monotonic() + LAST_WORD, connection))
         if len(self._lingering) > LINGERING:
             _hang_up(self._lingering.popleft()[1])
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SECONDS, self._sweep)
+            self._timer = asyncio.get_running_loop().call_later(LAST_WORD, self._sweep)
 
     def _sweep(self) -> None:
         now = time.monotonic()
         while self._lingering and self._lingering[0][0] <= now:
             _hang_up(self._lingering.popleft()[1])
         again = bool(self._lingering)
-        self._timer = asyncio.get_running_loop().call_later(SECONDS / 4, self._sweep) if again else None
+        self._timer = asyncio.get_running_loop().call_later(LAST_WORD / 4, self._sweep) if again else None
 
 
 def _hang_up(connection: socket.socket) -> None:

@@ -3,6 +3,7 @@
 import select
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,14 +120,29 @@ def test_a_head_that_does_not_come_ends_the_connection(impatient: Server, sent: 
         client.sendall(sent)
         answered = everything(client)
     assert answered.count(b"HTTP/1.1 200") == sent.count(b"\r\n\r\n")
+    assert answered.count(b"HTTP/1.1 408") == 1 and b'"code":"request_timeout"' in answered
 
 
-def test_a_head_that_trickles_in_ends_the_connection(impatient: Server) -> None:
-    with impatient.connect() as client, pytest.raises(ConnectionError):
+def test_a_connection_that_was_kept_for_nothing_ends_without_a_word(impatient: Server) -> None:
+    with impatient.connect() as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answered = everything(client)
+    assert answered.startswith(b"HTTP/1.1 200") and answered.count(b"HTTP/1.1") == 1
+
+
+def test_a_head_that_trickles_in_is_refused(impatient: Server) -> None:
+    with impatient.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\n")
         for i in range(1000):
             client.sendall(b"X-%d: y\r\n" % i)
-            select.select([client], [], [], 0.05)
+            if select.select([client], [], [], 0.05)[0]:
+                break
+        answered = everything(client)
+        with pytest.raises(ConnectionError):  # once the last word's time is over
+            for _ in range(1000):
+                client.sendall(b"X: y\r\n")
+                time.sleep(0.01)
+    assert answered.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_body_that_does_not_come_is_refused(impatient: Server) -> None:

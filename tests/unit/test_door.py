@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from api.connections import MOST, MOST_OF_ONE, Peers
-from api.door import LINGERING, Door
+from api.door import LINGERING, REFUSED_AT_ONCE, Door
 
 
 @contextmanager
@@ -78,7 +78,9 @@ def test_others_come_in_behind_those_who_do_not() -> None:
     async def scene() -> None:
         with opened(occupied("127.0.0.2", MOST_OF_ONE)) as door:
             place = door.getsockname()
-            crowd = [socket.create_connection(place, source_address=("127.0.0.2", 0)) for _ in range(20)]
+            crowd = [
+                socket.create_connection(place, source_address=("127.0.0.2", 0)) for _ in range(REFUSED_AT_ONCE - 1)
+            ]
             with socket.create_connection(place) as guest:
                 connection, address = door.accept()
                 assert address == guest.getsockname()
