@@ -42,6 +42,7 @@ const json = (body) =>
   ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 const post = { method: "POST" };
 const remove = { method: "DELETE" };
+const lasting = (options) => ({ ...options, keepalive: true }); // done even if the page is left at once
 const named = (path, id, rest = "") => `${path}/${encodeURIComponent(id)}${rest}`;
 const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value ?? false));
 
@@ -74,7 +75,7 @@ async function asked({ file, url, id }, options) {
 export const search = async (query, options) => request("/search", await asked(query, options));
 export const preview = async (query, options) => (await answered("/preview", await asked(query, options))).blob();
 export const image = (id, options) => request(withQuery(named("/images", id), options));
-export const removeImage = (id, options) => request(withQuery(named("/images", id), options), remove);
+export const removeImage = (id, options) => request(withQuery(named("/images", id), options), lasting(remove));
 export const images = (options) => request(withQuery("/images", options));
 export const tags = (options) => request(withQuery("/tags", options));
 export const collections = () => request("/collections");
@@ -83,17 +84,17 @@ export const signIn = (key) => request("/session", json({ key }));
 export const libraries = () => request("/libraries");
 export const jobs = (options) => request(withQuery("/jobs", options));
 export const job = (id) => request(named("/jobs", id));
-export const startJob = (values) => request("/jobs", json(given(values)));
-export const cancelJob = (id) => request(named("/jobs", id), remove);
-export const retryJob = (id) => request(named("/jobs", id, "/retry"), post);
+export const startJob = (values) => request("/jobs", lasting(json(given(values))));
+export const cancelJob = (id) => request(named("/jobs", id), lasting(remove));
+export const retryJob = (id) => request(named("/jobs", id, "/retry"), lasting(post));
 export const failures = (id, options) => request(withQuery(named("/jobs", id, "/failures"), options));
 export const failuresAddress = (id) => `/v1${named("/jobs", id, "/failures.csv")}`;
 export const eventsOf = (id) => new EventSource(`/v1${named("/jobs", id, "/events")}`);
 
 export const duplicates = (options) => request(withQuery("/duplicates", options));
 export const duplicatesAddress = (form, options) => withQuery(`/v1/duplicates.${form}`, options);
-export const look = (options) => request(withQuery("/duplicates/scan", options), post);
-export const stopLooking = (options) => request(withQuery("/duplicates/scan", options), remove);
-export const decide = (id, values) => request(named("/duplicates", id), json(given(values)));
-export const undo = (id, options) => request(withQuery(named("/duplicates", id, "/decision"), options), remove);
+export const look = (options) => request(withQuery("/duplicates/scan", options), lasting(post));
+export const stopLooking = (options) => request(withQuery("/duplicates/scan", options), lasting(remove));
+export const decide = (id, values) => request(named("/duplicates", id), lasting(json(given(values))));
+export const undo = (id, options) => request(withQuery(named("/duplicates", id, "/decision"), options), lasting(remove));
 export const decisions = (options) => request(withQuery("/duplicates/decisions", options));

@@ -8,8 +8,11 @@ from playwright.sync_api import Page, expect
 
 CARDS = ".grid .card"
 PATIENCE = 60_000  # milliseconds for what the service does meanwhile
-at_a_desk = pytest.mark.parametrize("window", ["desktop"], indirect=True)
-on_a_phone = pytest.mark.parametrize("window", ["phone"], indirect=True)
+KEEP_AND_LEAVE = """() => {
+  [...document.querySelectorAll("button")].find((button) => button.textContent === "Keep all").click();
+  location.assign("/?view=indexing");
+}"""
+DECIDED = 'async () => (await (await fetch("/v1/duplicates/decisions")).json()).total'
 
 
 def start_job(page: Page, library: str) -> None:
@@ -18,7 +21,18 @@ def start_job(page: Page, library: str) -> None:
     page.get_by_role("button", name="Start indexing").click()
 
 
-@at_a_desk
+@pytest.fixture
+def decisions(page_stand):
+    """Asks for what was decided about duplicates; what is left of it after a test is taken back."""
+
+    def asked() -> list[dict]:
+        return page_stand.client.get("/v1/duplicates/decisions").raise_for_status().json()["decisions"]
+
+    yield asked
+    for decision in asked():
+        page_stand.client.delete(f"/v1/duplicates/{decision['id']}/decision").raise_for_status()
+
+
 def test_nothing_is_there_yet(window):
     page = window.open("/?view=indexing")
     expect(page.locator(".notice")).to_have_text("No job has run yet. Start one above.")
@@ -27,8 +41,7 @@ def test_nothing_is_there_yet(window):
     expect(page.locator(".notice")).to_contain_text("Nothing was decided yet")
 
 
-@at_a_desk
-def test_duplicates_are_decided_about_and_taken_back(window, page_stand):
+def test_duplicates_are_decided_about_and_taken_back(window, page_stand, decisions):
     page = window.open("/?view=duplicates")
     near, exact = page.locator(".group", has_text="Near:"), page.locator(".group", has_text="Exact:")
     show = page.get_by_role("button", name=re.compile("Show .* found by now"))
@@ -50,6 +63,7 @@ def test_duplicates_are_decided_about_and_taken_back(window, page_stand):
     expect(near.get_by_role("button", name="Keep all")).to_be_focused()
     near.get_by_role("button", name="Not duplicates").click()
     exact.get_by_role("button", name="Keep all").click()
+    expect(page.locator(".group", has_text="All are kept")).to_be_visible()
     page.reload()
     expect(page.locator(".notice")).to_contain_text("No duplicates were found")
     page.get_by_role("link", name="What was decided").click()
@@ -70,12 +84,18 @@ def test_duplicates_are_decided_about_and_taken_back(window, page_stand):
     assert len(list((page_stand.folder / "photos").iterdir())) == 12
 
 
-@on_a_phone
-def test_duplicates_on_a_phone(window):
+def test_a_decision_holds_though_the_page_is_left_at_once(window, decisions):
     page = window.open("/?view=duplicates&kind=exact")
     expect(page.locator(".group .card")).to_have_count(2, timeout=PATIENCE)
-    window.check_access()
-    window.shot("duplicates")
+    page.evaluate(KEEP_AND_LEAVE)
+    page.wait_for_url("**/?view=indexing")
+    page.wait_for_function(DECIDED)
+    assert [decision["decision"] for decision in decisions()] == ["keep_all"]
+
+
+def test_a_duplicate_is_looked_at(window):
+    page = window.open("/?view=duplicates&kind=exact")
+    expect(page.locator(".group .card")).to_have_count(2, timeout=PATIENCE)
     page.locator(".group .card").first.click()
     expect(page.locator("h1")).to_contain_text("coffee")
     page.go_back()
@@ -103,11 +123,11 @@ def test_a_library_is_indexed_and_its_failures_are_shown(window):
     expect(page.locator(CARDS, has_text="brick")).to_be_visible()
 
 
-@at_a_desk
 def test_a_job_is_watched_cancelled_and_run_again(window):
     page = window.open()
-    start_job(page, "many")
-    page.locator(".panel").first.get_by_role("link", name="many").click()
+    library = f"many-{window.size}"
+    start_job(page, library)
+    page.locator(".panel").first.get_by_role("link", name=library).click()
     panel = page.locator(".panel")
     expect(panel).to_contain_text(f"of {MANY} pictures", timeout=PATIENCE)
     window.shot("running")
@@ -128,7 +148,6 @@ def test_a_job_is_watched_cancelled_and_run_again(window):
     assert len(ids) == len(set(ids))
 
 
-@on_a_phone
 def test_collections_are_chosen(window, page_stand):
     data = (page_stand.folder / "photos" / "rocket.jpg").read_bytes()
     sent = {"files": {"file": ("mine.jpg", data)}, "data": {"id": "mine", "collection": "others"}}
@@ -145,7 +164,6 @@ def test_collections_are_chosen(window, page_stand):
     expect(page.locator(".failed")).to_contain_text("nosuch")
 
 
-@at_a_desk
 def test_a_slow_and_a_missing_service_say_so(window):
     window.expect("ERR_INTERNET_DISCONNECTED")
     page = window.open()
