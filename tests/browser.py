@@ -44,9 +44,9 @@ class Watched:
     def __init__(self, context: BrowserContext, address: str, shots: Path, size: str) -> None:
         self.context = context
         self.address = address
+        self.size = size
         self.phone = size == "phone"
         self._shots = shots
-        self._size = size
         self._faults: list[str] = []
         self._expected: list[str] = []
         context.on("request", self._request)
@@ -59,6 +59,19 @@ class Watched:
         self.page.goto(self.address + address)
         return self.page
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag from one point of the window to another: with a finger on a phone, else with the mouse."""
+        if self.phone:
+            hand = self.context.new_cdp_session(self.page)
+            for kind, points in (("touchStart", [start]), ("touchMove", [end]), ("touchEnd", [])):
+                touches = [{"x": x, "y": y} for x, y in points]
+                hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+            return
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move(*end, steps=4)
+        self.page.mouse.up()
+
     def expect(self, pattern: str) -> None:
         self._expected.append(pattern)
 
@@ -67,7 +80,7 @@ class Watched:
         deadline = time.monotonic() + SHOT_SECONDS
         while not self.page.evaluate(PICTURES_ARE_THERE) and time.monotonic() < deadline:
             self.page.wait_for_timeout(50)
-        self.page.screenshot(path=self._shots / f"{name}-{self._size}.png", animations="disabled")
+        self.page.screenshot(path=self._shots / f"{name}-{self.size}.png", animations="disabled")
 
     def check_access(self) -> None:
         """Fail for what axe calls a serious or critical fault of accessibility."""

@@ -50,10 +50,10 @@ def write_more(folder: Path) -> None:
     (folder / "no picture.jpg").write_bytes(b"rubbish " * 50)
 
 
-def write_many(folder: Path) -> None:
-    """Write a library that takes a while: small pictures, all different."""
+def write_many(folder: Path, seed: int = 1) -> None:
+    """Write a library that takes a while: small pictures, all different, and others for each seed."""
     folder.mkdir(parents=True)
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(seed)
     for number in range(MANY):
         colours = random.integers(0, 255, (4, 4, 3), dtype=np.uint8)
         Image.fromarray(colours).resize((512, 512)).save(folder / f"{number:04}.jpg")

@@ -114,15 +114,18 @@ class PageStand:
 @pytest.fixture(scope="module")
 def page_stand(tmp_path_factory, models) -> Iterator[PageStand]:
     """The real service on twelve photos, for the tests of the web page."""
+    from browser import SIZES
     from page_photos import write_many, write_more, write_photos
     from test_run import until_it_answers
 
     folder = tmp_path_factory.mktemp("page")
-    for name, write in (("photos", write_photos), ("more", write_more), ("many", write_many)):
-        write(folder / name)
+    write_photos(folder / "photos")
+    write_more(folder / "more")
+    for seed, size in enumerate(SIZES):
+        write_many(folder / f"many-{size}", seed)
     (folder / "data").mkdir()
     (folder / "data" / "models").symlink_to(models)
-    libraries = f"more={folder / 'more'},many={folder / 'many'}"
+    libraries = ",".join(f"{name}={folder / name}" for name in ("more", *[f"many-{size}" for size in SIZES]))
     lookalike, written = Lookalike(folder / "data"), folder / "log"
     with written.open("wb") as log:
         arguments = ("run", folder / "photos", "--port", 0)

@@ -3,12 +3,17 @@
 import re
 from pathlib import Path
 
+import httpx
 import pytest
+from browser import SIZES, watched
+from page_photos import shots_folder
 from playwright.sync_api import Page, expect
+from running import running
+from toy import picture
+from web_server import WebServer
 
 CARDS = ".grid .card"
 at_a_desk = pytest.mark.parametrize("window", ["desktop"], indirect=True)
-on_a_phone = pytest.mark.parametrize("window", ["phone"], indirect=True)
 BYTES_AS_FILE = """([bytes, kind]) => {
   const data = new DataTransfer();
   data.items.add(new File([new Uint8Array(bytes)], "dropped.jpg", { type: "image/jpeg" }));
@@ -52,7 +57,6 @@ def test_a_picture_is_searched_by_and_its_part(window, page_stand):
     assert names(page) == found
 
 
-@at_a_desk
 def test_a_box_is_drawn_on_the_query(window):
     page = window.open()
     page.locator(CARDS, has_text="astronaut").click()
@@ -60,16 +64,13 @@ def test_a_box_is_drawn_on_the_query(window):
     page.get_by_role("button", name="Search for a part").click()
     area = page.locator(".canvas").bounding_box()
     assert area
-    page.mouse.move(area["x"] + area["width"] * 0.3, area["y"] + area["height"] * 0.05)
-    page.mouse.down()
-    page.mouse.move(area["x"] + area["width"] * 0.6, area["y"] + area["height"] * 0.4, steps=4)
-    page.mouse.up()
+    x, y, width, height = (area[part] for part in ("x", "y", "width", "height"))
+    window.drag((x + width * 0.3, y + height * 0.05), (x + width * 0.6, y + height * 0.4))
     expect(page).to_have_url(re.compile(r"box=0\.\d+%2C0\.05%2C0\.\d+%2C0\.35"))
     wait_for_results(page)
     expect(page.locator(".labels li").first).to_be_visible()
 
 
-@at_a_desk
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_a_picture_is_dropped_or_pasted(window, page_stand, kind):
     page = window.open()
@@ -87,7 +88,25 @@ def test_a_phone_takes_a_photo(window, page_stand):
     assert wait_for_results(page)[0] == "rocket.jpg"
 
 
-@on_a_phone
+@pytest.mark.parametrize("size", SIZES)
+def test_a_picture_is_searched_by_its_address(chromium, tmp_path, size):
+    with WebServer().running() as web, running(tmp_path, f"web={web.place[1]}") as server:
+        web.answers["/album/red.png"] = lambda exchange: exchange.reply(picture("red"))
+        for name in ("red", "blue"):
+            sent = {"files": {"file": (f"my {name}.png", picture(name))}, "data": {"id": name}}
+            assert httpx.post(f"{server.address}/v1/images", **sent).status_code == 201
+        with watched(chromium, server.address, shots_folder(tmp_path / "shots"), size) as window:
+            page = window.open()
+            page.get_by_label("Address of a picture").fill(f"{web.base}/album/red.png")
+            page.get_by_role("button", name="Search", exact=True).click()
+            assert wait_for_results(page) == ["my red.png", "my blue.png"]
+            expect(page.locator("h1")).to_have_text("red.png")
+            expect(page.locator(".labels li").first).to_contain_text("red")
+            window.check_access()
+            page.reload()
+            assert wait_for_results(page) == ["my red.png", "my blue.png"]
+
+
 def test_an_address_that_is_not_fetched_is_explained(window):
     window.expect("status of 422")
     page = window.open()
@@ -101,7 +120,6 @@ def test_an_address_that_is_not_fetched_is_explained(window):
     window.shot("refused-address")
 
 
-@at_a_desk
 def test_a_file_that_is_no_picture_is_explained(window, page_stand):
     window.expect("status of 4(15|22)")
     page = window.open()
@@ -110,7 +128,6 @@ def test_a_file_that_is_no_picture_is_explained(window, page_stand):
     window.shot("no-picture")
 
 
-@on_a_phone
 def test_more_like_this_and_the_way_back(window):
     page = window.open()
     expect(page.locator(CARDS)).to_have_count(12)

@@ -35,11 +35,11 @@ def test_a_tag_narrows_a_search(lookalike, photos):
     assert both == []
 
 
-@pytest.mark.parametrize("tag", ['" or 1==1', "100%", "\\", "c_t", "кошка", "' or '1'=='1"])
-def test_tags_are_taken_literally(lookalike, photos, tag):
+def test_tags_are_taken_literally(lookalike, photos):
     lookalike("index", photos)
-    result = lookalike("search", photos / "coffee.png", "--tag", tag)
-    assert result.status == 2 and "there is no tag" in result.err
+    for tag in ('" or 1==1', "100%", "\\", "c_t", "кошка", "' or '1'=='1"):
+        result = lookalike("search", photos / "coffee.png", "--tag", tag)
+        assert result.status == 2 and "there is no tag" in result.err, tag
 
 
 def test_a_part_of_a_picture_finds_what_it_shows(lookalike, photos):
@@ -48,21 +48,18 @@ def test_a_part_of_a_picture_finds_what_it_shows(lookalike, photos):
     assert names(found["results"])[0] == "chelsea.png" and 0.3 < found["results"][0]["score"] < 0.999
 
 
-@pytest.mark.parametrize(
-    "arguments, says",
-    [
+def test_wrong_use_names_what_is_wrong(lookalike, photos):
+    lookalike("index", photos)
+    for arguments, says in (
         (["--limit", "0"], "--limit"),
         (["--limit", "100000"], "--limit"),
         (["--box", "0,0,2,1"], "--box"),
         (["--box", "a"], "--box"),
         (["--collection", "nothing"], "nothing"),
         (["--tag", "no such tag"], "no such tag"),
-    ],
-)
-def test_wrong_use_names_what_is_wrong(lookalike, photos, arguments, says):
-    lookalike("index", photos)
-    result = lookalike("search", photos / "coffee.png", *arguments)
-    assert result.status == 2 and says in result.err and result.out == ""
+    ):
+        result = lookalike("search", photos / "coffee.png", *arguments)
+        assert result.status == 2 and says in result.err and result.out == "", arguments
 
 
 def test_a_picture_that_is_not_there_or_no_picture(lookalike, photos):

@@ -4,7 +4,9 @@ It prints its address and, at the end, 'stopped'.
 
 It looks no name up: where there is no network, that takes seconds for each name.
 
-python toy_server.py FOLDER [SETTING=VALUE | impatient ...]
+python toy_server.py FOLDER [SETTING=VALUE | impatient | web=PORT ...]
+
+`web` is a port of this machine that pictures may be fetched from, as if it were a public server's.
 """
 
 import sys
@@ -28,12 +30,13 @@ if __name__ == "__main__":
     if "impatient" in options:
         connections.HEAD_SECONDS, connections.TICK, forms.GRACE = 2.0, 0.1, 0.5
     given = dict(option.split("=", 1) for option in options if "=" in option)
+    public = frozenset({("127.0.0.1", int(given.pop("web", 0)))})
     defaults = {"data": Path(folder), "max_bytes": 1_000_000, "decode_processes": 1}
     settings = Settings(**defaults, **given)  # type: ignore[arg-type]
     uri = settings.milvus_uri
     opened = open_store(uri, "", settings.data, settings.milvus_timeout) if uri else MemoryStore()
     with listening("127.0.0.1", 0) as listener, ToyEmbedder() as embedder, opened as store:
-        fetcher = WebFetcher(resolve=partial(getaddrinfo, flags=AI_NUMERICHOST))
+        fetcher = WebFetcher(resolve=partial(getaddrinfo, flags=AI_NUMERICHOST), allow_private=public)
         started = partial(print, flush=True)
         serve_opened(settings, listener, embedder, store, started, fetcher=fetcher)
     print("stopped", flush=True)
