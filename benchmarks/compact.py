@@ -96,9 +96,9 @@ def measured(collection: Collection) -> dict[str, float]:
     }
 
 
-def made_up(rows: Sequence[Row], count: int) -> np.ndarray:
+def made_up(rows: Sequence[Row], count: int, seed: int = 0) -> np.ndarray:
     """Return vectors near those of rows, that differ from them as rows of one class differ."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     vectors = np.stack([row.vector for row in rows if row.vector is not None])
     of_class = defaultdict(list)
     for place, row in enumerate(rows):

@@ -13,6 +13,7 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,8 @@ from benchmarks.compact import made_up
 from benchmarks.quality import all_rows
 from benchmarks.store import wait_for_index
 from embeddings.fitting import Moments
+from embeddings.records import Row
+from embeddings.spaces import Projection
 from indexer.listing import chunks
 from indexer.pipeline import index_source
 from indexer.sources import Folder
@@ -36,7 +39,9 @@ CONSTRUCTION = 200
 DEPTHS = (16, 32, 64, 128, 256)
 ROWS_A_CALL = 2_000
 FITTED = 50_000
+PART = 200_000
 SECONDS = 600.0
+INDEX_SECONDS = 3600.0
 NAME = "parameters"
 
 
@@ -59,13 +64,21 @@ def main() -> None:
     with TemporaryDirectory() as folder, running_server(Path(folder)) as uri:
         client = MilvusClient(uri, timeout=SECONDS)
         for rows in arguments.rows:
-            vectors = made_up(photos, rows + QUERIES)
-            moments.add(vectors[:FITTED])
+            moments.add(made_up(photos, min(rows, FITTED)))
             for dimension in arguments.dimensions:
-                seen = vectors if dimension == model.dimension else moments.projection(dimension).apply(vectors)
+                projection = None if dimension == model.dimension else moments.projection(dimension)
+                seen = vectors_in_space(photos, rows + QUERIES, projection)
                 results += [measured(client, seen[:-QUERIES], seen[-QUERIES:], links) for links in arguments.links]
         client.close()
-    write_results("index_parameters", {"folder": arguments.folder.name, "model": model.name, "measured": results})
+    results_name = f"index_parameters-{max(arguments.rows)}"
+    write_results(results_name, {"folder": arguments.folder.name, "model": model.name, "measured": results})
+
+
+def vectors_in_space(photos: Sequence[Row], count: int, projection: Projection | None) -> np.ndarray:
+    """Make so many vectors up, a part at a time, in the space of a projection (None: the model's own)."""
+    sizes = [min(PART, count - start) for start in range(0, count, PART)]
+    parts = (made_up(photos, size, seed) for seed, size in enumerate(sizes))
+    return np.concatenate([part if projection is None else projection.apply(part) for part in parts])
 
 
 def measured(client: MilvusClient, vectors: np.ndarray, queries: np.ndarray, links: int) -> dict[str, Any]:
@@ -101,7 +114,7 @@ def fill(client: MilvusClient, vectors: np.ndarray, links: int) -> None:
         client.insert(NAME, [{"id": n, "vector": vectors[n]} for n in some])
     client.flush(NAME)
     client.create_index(NAME, index)
-    wait_for_index(client, NAME)
+    wait_for_index(client, NAME, INDEX_SECONDS)
     client.load_collection(NAME)
 
 

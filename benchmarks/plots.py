@@ -10,6 +10,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from cli.plotting import BLUE, DOTS_AN_INCH, GREY
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (8, 3.2)  # inches
-COLOURS = (BLUE, "#d97706", "#3f8f5f", "#8a4fa3")
+COLOURS = (BLUE, "#d97706", "#3f8f5f", "#8a4fa3", "#b03a48")
 MEGA = 1e6
 
 
@@ -108,7 +109,8 @@ def compact(axes: Axes) -> None:
 
 def index_parameters(axes: Axes) -> None:
     """Recall by search depth."""
-    for colour, measured in zip(COLOURS, newest("index_parameters")["measured"], strict=False):
+    runs = [newest(f"index_parameters-{rows}")["measured"] for rows in (100_000, 1_000_000)]
+    for colour, measured in zip(COLOURS, chain(*runs), strict=False):
         depths = {int(key.split()[1]): value for key, value in measured.items() if key.startswith("ef ")}
         label = f"{measured['rows']:,} rows, {measured['dimension']:,} dimensions"
         recalls = [depths[depth]["recall@10"] for depth in sorted(depths)]

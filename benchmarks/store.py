@@ -231,12 +231,12 @@ def real_name(bare: MilvusClient, collection: Collection) -> str:
     return str(bare.describe_collection(collection.name)["collection_name"])
 
 
-def wait_for_index(bare: MilvusClient, name: str) -> None:
+def wait_for_index(bare: MilvusClient, name: str, seconds: float = INDEX_SECONDS) -> None:
     """Return when all rows are in the index."""
-    deadline = time.monotonic() + INDEX_SECONDS
+    deadline = time.monotonic() + seconds
     while bare.describe_index(name, "vector")["pending_index_rows"]:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the server did not index {name} within {INDEX_SECONDS:g} seconds")
+            raise TimeoutError(f"the server did not index {name} within {seconds:g} seconds")
         time.sleep(0.5)
 
 
