@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from embeddings.errors import StoreUnavailable
 from embeddings.store import open_store
@@ -151,10 +152,7 @@ def is_free(port: int) -> bool:
 
 def wait_until_free(port: int) -> None:
     """Return when the processes of a server that was killed have let its port go."""
-    deadline = time.monotonic() + START_SECONDS
-    while not is_free(port):
-        assert time.monotonic() < deadline, f"port {port} is taken"
-        time.sleep(0.1)
+    until(lambda: is_free(port), START_SECONDS, lambda: f"port {port} is taken")
 
 
 def etcd_configuration(directory: Path, client_port: int, peer_port: int) -> str:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from redis_server import RedisServer, running_redis
 from toy import COLOURS, TOY, ToyEmbedder, picture
+from waiting import until
 
 from embeddings.records import Collection, ModelIdentity, Store
 from embeddings.store import open_store
@@ -93,10 +93,7 @@ class Stand:
         assert not self.jobs.get(job.id).state.ended
 
     def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.log()[-3000:]
-            time.sleep(0.05)
+        until(condition, seconds, lambda: self.log()[-3000:])
 
     def messages(self) -> Mapping[str, int]:
         """Return how many messages wait or are not acknowledged."""

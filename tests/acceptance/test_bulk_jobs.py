@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from conftest import Lookalike
 from milvus_server import free_ports
 from redis_server import RedisServer, running_redis
+from waiting import until
 
 
 @pytest.fixture
@@ -124,10 +124,7 @@ def test_the_service_starts_jobs_that_workers_do(lookalike, photos, settings, re
         assert refused.json()["code"] == "queue_unavailable"
         assert client.get("/ready").status_code == 503
         redis.start()
-        deadline = time.monotonic() + 20
-        while client.get("/ready").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until(lambda: client.get("/ready").status_code == 200, 20)
         assert [known["id"] for known in client.get("/v1/jobs").json()["jobs"]] == [job["id"]]
 
 

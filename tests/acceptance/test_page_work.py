@@ -4,7 +4,8 @@ import re
 
 import pytest
 from page_photos import MANY
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
+from waiting import until
 
 CARDS = ".grid .card"
 PATIENCE = 60_000  # milliseconds for what the service does meanwhile
@@ -12,7 +13,6 @@ KEEP_AND_LEAVE = """() => {
   [...document.querySelectorAll("button")].find((button) => button.textContent === "Keep all").click();
   location.assign("/?view=indexing");
 }"""
-DECIDED = 'async () => (await (await fetch("/v1/duplicates/decisions")).json()).total'
 
 
 def start_job(page: Page, library: str) -> None:
@@ -87,9 +87,12 @@ def test_duplicates_are_decided_about_and_taken_back(window, page_stand, decisio
 def test_a_decision_holds_though_the_page_is_left_at_once(window, decisions):
     page = window.open("/?view=duplicates&kind=exact")
     expect(page.locator(".group .card")).to_have_count(2, timeout=PATIENCE)
+    held: list[Route] = []
+    page.route("**/v1/duplicates/exact-*", lambda route: held.append(route))
     page.evaluate(KEEP_AND_LEAVE)
     page.wait_for_url("**/?view=indexing")
-    page.wait_for_function(DECIDED)
+    held[0].continue_()
+    until(decisions, 10)
     assert [decision["decision"] for decision in decisions()] == ["keep_all"]
 
 

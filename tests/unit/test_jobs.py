@@ -2,13 +2,12 @@
 
 import json
 import threading
-import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from toy import ToyEmbedder, picture
+from waiting import until
 
 from embeddings.errors import NotFound, StoreUnavailable, UsageError
 from embeddings.testing import MemoryStore
@@ -50,13 +49,6 @@ def open_jobs(tmp_path: Path, store: MemoryStore, embedder: ToyEmbedder | None =
     libraries = Libraries({"library": str(tmp_path / "library"), "gone": str(tmp_path / "gone")})
     with embedder or ToyEmbedder() as used, LocalJobs(store, used, libraries, tmp_path / "jobs", 1_000_000) as jobs:
         yield jobs
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def ended(jobs: LocalJobs, job: Job) -> Job:
