@@ -1,13 +1,12 @@
 """What a Milvus must be able to do for the store; the engines differ here, and nowhere above."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
+from embeddings.records import Hit
 from embeddings.store.filters import Where
-
-Scored = Sequence[tuple[float, Mapping[str, Any]]]  # inner product and record of the rows that a query finds
 
 
 class Backend(Protocol):
@@ -31,10 +30,10 @@ class Backend(Protocol):
     def pack_tags(self, keys: list[str]) -> Any:
         """Return the value of the field that tags are found by."""
 
-    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> Sequence[Scored]:
+    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
         """Return, for each query (float32 [queries, dimension]), a page of the nearest rows that meet the conditions.
 
-        Those are all fields but the vector and the tag keys. An index may miss some.
+        Scores are inner products. An index may miss some.
         """
 
     def select(

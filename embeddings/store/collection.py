@@ -211,8 +211,7 @@ class MilvusCollection:
         return [found[id_] for id_ in ids if id_ in found]
 
     def _search(self, place: Place, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
-        found = self._backend.search(place.real, queries, limit, offset, where)
-        hits = [[Hit(from_record(record), score) for score, record in some] for some in found]
+        hits = self._backend.search(place.real, queries, limit, offset, where)
         if where.narrow and min(map(len, hits)) < limit:
             hits = self._complete(place, queries, hits, limit, offset, where)
         return [sorted(some, key=lambda hit: (-hit.score, hit.row.id)) for some in hits]

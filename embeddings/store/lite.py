@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from embeddings.errors import NotFound, StoreUnavailable
-from embeddings.store.backend import Scored
+from embeddings.records import Hit
 from embeddings.store.client import Client
 from embeddings.store.filters import Where
 from embeddings.store.lite_engine import LiteEngine
@@ -78,7 +78,7 @@ class LiteBackend:
     def pack_tags(self, keys: list[str]) -> str:
         return f" {' '.join(keys)} "
 
-    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> Sequence[Scored]:
+    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
         return self._rows(collection).nearest(queries, limit, offset, where)
 
     def select(

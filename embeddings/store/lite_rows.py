@@ -4,9 +4,9 @@ Milvus Lite has no index here, so a search looks at every row either way; its ow
 of every vector it finds, which takes most of the time of a query.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embeddings.machine import processors
+from embeddings.records import Hit, Row
 from embeddings.store.filters import Where, storable, tag_key
-from embeddings.store.rows import SCALARS, TAG_KEYS
+from embeddings.store.rows import SCALARS, TAG_KEYS, from_record
 
 _BLOCK = 4096  # rows that are scored in one go: a copy of those that meet conditions takes 20 MB
+_KEPT = 4096  # rows that were found, about 2 kB each
 _Best = tuple[np.ndarray, np.ndarray]  # int64 rows and their float32 scores
 _NONE: _Best = np.empty(0, np.int64), np.empty(0, np.float32)
 
@@ -34,6 +36,7 @@ class LiteRows:
     table: pa.Table
     ids: Sequence[str]
     alive: np.ndarray
+    _found: dict[int, Row] = field(default_factory=dict, repr=False)  # by searches, which find some again and again
 
     def of(self, segments: Sequence[Any]) -> bool:
         """Return whether these are still the segments of the collection."""
@@ -51,16 +54,14 @@ class LiteRows:
         for start in range(0, len(self.alive), size):
             yield table.slice(start, size).filter(pa.array(self.alive[start : start + size]))
 
-    def nearest(
-        self, queries: np.ndarray, limit: int, offset: int, where: Where
-    ) -> list[list[tuple[float, Mapping[str, Any]]]]:
+    def nearest(self, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
         """Return, for each query (float32 [queries, dimension]), a page of the rows that meet the conditions.
 
         Those with the largest inner product come first, equal ones in the order of their ids. Vectors are left out.
         """
         pages = [self._page(*best, limit, offset) for best in self._best(queries, offset + limit, where)]
-        records = self._records(sorted({row for page in pages for row, _ in page}))
-        return [[(score, records[row]) for row, score in page] for page in pages]
+        rows = self._rows({place for page in pages for place, _ in page})
+        return [[Hit(rows[place], score) for place, score in page] for page in pages]
 
     def _best(self, queries: np.ndarray, depth: int, where: Where) -> list[_Best]:
         """Return at least the best `depth` rows for each query, and all that score as the last one."""
@@ -92,15 +93,23 @@ class LiteRows:
         ranked = sorted(zip(rows.tolist(), scores.tolist(), strict=True), key=lambda hit: (-hit[1], self.ids[hit[0]]))
         return ranked[offset : offset + limit]
 
-    def _records(self, rows: list[int]) -> dict[int, Mapping[str, Any]]:
-        """Return what is to be shown of rows; taken from each batch by itself, which copies nothing else."""
-        wanted, records, start = np.array(rows, np.int64), dict[int, Mapping[str, Any]](), 0
+    def _rows(self, places: set[int]) -> dict[int, Row]:
+        """Return rows by their places."""
+        rows = {place: row for place in places if (row := self._found.get(place))}
+        new = dict(self._read(sorted(places - rows.keys())))
+        if len(self._found) < _KEPT:
+            self._found.update(new)
+        return rows | new
+
+    def _read(self, places: list[int]) -> Iterator[tuple[int, Row]]:
+        """Yield rows; taken from each batch by itself, which copies nothing else."""
+        wanted, start = np.array(places, np.int64), 0
         for batch in self._shown:
             here = wanted[(wanted >= start) & (wanted < start + batch.num_rows)]
             if len(here):
-                records |= zip(here.tolist(), batch.take(pa.array(here - start)).to_pylist(), strict=True)
+                records = batch.take(pa.array(here - start)).to_pylist()
+                yield from zip(here.tolist(), map(from_record, records), strict=True)
             start += batch.num_rows
-        return records
 
     @cached_property
     def _shown(self) -> list[pa.RecordBatch]:

@@ -4,7 +4,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import NotFound, StoreUnavailable
-from embeddings.store.backend import Scored
+from embeddings.records import Hit
 from embeddings.store.client import (
     BOUNDED,
     CONNECT_SECONDS,
@@ -26,7 +26,7 @@ from embeddings.store.client import (
 )
 from embeddings.store.filters import Where, as_written, expression, literal
 from embeddings.store.ranking import DEEPEST
-from embeddings.store.rows import SCALARS, TAG_KEYS
+from embeddings.store.rows import SCALARS, TAG_KEYS, from_record
 
 _PAGE = 5000
 _WHOLE_ROWS = 500  # the longest still fit into one answer
@@ -99,7 +99,7 @@ class ServerBackend:
     def pack_tags(self, keys: list[str]) -> list[str]:
         return keys
 
-    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> Sequence[Scored]:
+    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
         found = self.run(
             "search",
             collection_name=collection,
@@ -111,7 +111,7 @@ class ServerBackend:
             output_fields=list(SCALARS),
             search_params=self.search_params(offset + limit),
         )
-        return [[(float(hit["distance"]), hit["entity"]) for hit in some] for some in found]
+        return [[Hit(from_record(hit["entity"]), float(hit["distance"])) for hit in some] for some in found]
 
     def search_params(self, depth: int) -> dict[str, Any]:
         """Return the parameters of a search for the best `depth` rows."""
