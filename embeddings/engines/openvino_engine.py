@@ -47,7 +47,8 @@ class OpenVinoEngine:
         self._single = _compiled(core, path, 1, "LATENCY").create_infer_request()
         bulk = _compiled(core, path, BULK, "THROUGHPUT")
         streams = bulk.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._streams = [bulk.create_infer_request() for _ in range(streams)]
+        # two for each stream: it goes on with the second while the interpreter has not come round to the first
+        self._requests = [bulk.create_infer_request() for _ in range(2 * streams)]
         # one caller at a time: OpenVINO's binding locks up where two threads make their first tensors at once, and
         # batches that begin in the streams another one leaves are no faster
         self._lock = threading.Lock()
@@ -67,16 +68,16 @@ class OpenVinoEngine:
         return outputs[0], outputs[1] if len(outputs) > 1 else None
 
     def _in_bulk(self, batches: Sequence[np.ndarray]) -> list[Outputs]:
-        """Run batches of BULK images, each stream taking every n-th of them."""
+        """Run batches of BULK images, each request taking every n-th of them."""
         results: list[Outputs] = []
         busy: deque[openvino.InferRequest] = deque()
         for i, batch in enumerate(batches):
-            if len(busy) == len(self._streams):
+            if len(busy) == len(self._requests):
                 results.append(_waited(busy.popleft()))
-            stream = self._streams[i % len(self._streams)]
-            stream.start_async([np.ascontiguousarray(batch)])
-            busy.append(stream)
-        return results + [_waited(stream) for stream in busy]
+            request = self._requests[i % len(self._requests)]
+            request.start_async([np.ascontiguousarray(batch)])
+            busy.append(request)
+        return results + [_waited(request) for request in busy]
 
     def _alone(self, pixels: np.ndarray) -> Outputs:
         self._single.start_async([np.ascontiguousarray(pixels)])
