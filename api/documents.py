@@ -1,21 +1,13 @@
 """Rows, hits and labels as the documents that are sent; needs no web framework."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from api.schemas import ImageOut, Label, Result, TagOut
-from embeddings.embedder import Embedding
+from api.schemas import ImageOut, Result
 from embeddings.locations import display_path, readable
-from embeddings.records import Hit, Row, Tag
+from embeddings.records import Hit, Row
 
 _NANOSECONDS = 1_000_000_000
-
-
-def label_list(embedding: Embedding, limit: int, minimum: float = 0.0) -> list[Label]:
-    """Return the most probable labels of a picture."""
-    return [Label.model_validate(asdict(label)) for label in embedding.labels(limit, minimum)]
 
 
 def result(hit: Hit, collection: str) -> Result:
@@ -25,7 +17,7 @@ def result(hit: Hit, collection: str) -> Result:
         id=row.id,
         score=score(hit),
         path=display_path(row),
-        tags=_tags(row.tags),
+        tags=row.tags,
         width=row.width,
         height=row.height,
         taken_at=row.taken_at,
@@ -45,7 +37,7 @@ def image(row: Row, collection: str) -> ImageOut:
         id=row.id,
         source=readable(row.source),
         path=display_path(row),
-        tags=_tags(row.tags),
+        tags=row.tags,
         width=row.width,
         height=row.height,
         bytes=row.bytes,
@@ -72,7 +64,3 @@ def image_address(row_id: str, collection: str) -> str:
 def thumbnail_address(row_id: str, collection: str) -> str:
     """Return the address of a thumbnail."""
     return f"/v1/images/{quote(row_id, safe='')}/thumbnail?collection={quote(collection)}"
-
-
-def _tags(tags: Sequence[Tag]) -> list[TagOut]:
-    return [TagOut(name=tag.name, confidence=tag.confidence) for tag in tags]

@@ -17,6 +17,7 @@ from api.library import Library, Query
 from api.metrics import Metrics
 from api.shelves import Shelves
 from api.turns import FairGate
+from embeddings.decoding import Picture
 from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import StoreUnavailable
 from embeddings.images import Box, DecodedImage, InputSpec
@@ -38,8 +39,8 @@ PREVIEW_SIDE = 960
 class Thumbnailer(Protocol):
     """What makes thumbnails, and decodes, in a process that may be killed."""
 
-    def thumbnail(self, data: bytes, side: int) -> Future[bytes]: ...
-    def decode(self, data: bytes, spec: InputSpec) -> Future[DecodedImage]: ...
+    def thumbnail(self, picture: Picture, side: int) -> Future[bytes]: ...
+    def decode(self, picture: Picture, spec: InputSpec) -> Future[DecodedImage]: ...
 
 
 class Embedder(Protocol):
@@ -53,7 +54,7 @@ class Embedder(Protocol):
     def headless(self) -> bool: ...
     @property
     def pool(self) -> Thumbnailer: ...
-    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]: ...
+    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]: ...
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]: ...
 
 
@@ -117,7 +118,7 @@ class Service:
         """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
         started = time.perf_counter()
         async with self._decoding.entered():
-            decoded = await self._in_pool(read, lambda data: self.embedder.submit(data, box))
+            decoded = await asyncio.wrap_future(self.embedder.submit(read, box))
             between = time.perf_counter()
             result = await self._engine.put(decoded)  # waits here, holding no more than it must, while many wait
         embedding = await result
@@ -136,7 +137,7 @@ class Service:
     async def preview(self, read: Callable[[], bytes]) -> bytes:
         """Return a JPEG of the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
         async with self._decoding.entered():
-            return await self._in_pool(read, lambda data: self.embedder.pool.thumbnail(data, PREVIEW_SIDE))
+            return await asyncio.wrap_future(self.embedder.pool.thumbnail(read, PREVIEW_SIDE))
 
     async def thumbnail(self, collection: str, row: Row) -> bytes:
         """Return the JPEG thumbnail of a row's picture, made now if there is none. Raises NotFound or ImageError."""
@@ -144,19 +145,13 @@ class Service:
         if kept is not None:
             return kept
         async with self._decoding.entered():
-            made = await self._in_pool(
-                lambda: self.shelves.read(collection, row),
-                lambda data: self.embedder.pool.thumbnail(data, THUMBNAIL_SIDE),
-            )
+            read = partial(self.shelves.read, collection, row)
+            made = await asyncio.wrap_future(self.embedder.pool.thumbnail(read, THUMBNAIL_SIDE))
         try:
             await self.run(self.shelves.keep_thumbnail, row.content_hash, made)
         except StoreUnavailable as error:  # it can be shown all the same, and made again
             log.warning("%s", error)
         return made
-
-    async def _in_pool(self, read: Callable[[], bytes], submit: Callable[[bytes], Future[T]]) -> T:
-        """Read in a thread, which also hands the bytes over: both can take a while for a large picture."""
-        return await asyncio.wrap_future(await self.run(lambda: submit(read())))
 
     def _finish(self, decoded: list[DecodedImage]) -> Sequence[Embedding]:
         self.metrics.batch("network", len(decoded))

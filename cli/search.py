@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from api.documents import label_list, milliseconds, result, score
+from api.documents import milliseconds, result, score
 from api.library import Library
 from api.schemas import SearchAnswer, SearchTimes
 from api.shelves import Shelves
@@ -98,7 +98,7 @@ def _search(
             search=milliseconds(done - between),
             total=milliseconds(done - began),
         ),
-        labels=label_list(embedding, LABELS),
+        labels=embedding.labels(LABELS),
         results=[result(hit, target.name) for hit in hits if score(hit) >= least],
     )
 

@@ -15,6 +15,8 @@ from embeddings.images import Box, DecodedImage, InputSpec
 from embeddings.machine import processors
 
 T = TypeVar("T")
+Picture = bytes | Callable[[], bytes]  # the bytes of an image file, or what reads them when it is its turn
+Arguments = Callable[[], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class DecodePool(Closing):
     """Decodes images in child processes, which are started when they are needed; safe to use from several threads.
 
     Images wait in a queue without a bound: who has many hands in a few more than there are processes. The futures
-    raise only errors of ours: ImageError, or LookalikeError where processes cannot start or the pool was closed.
+    raise only errors of ours: ImageError, or LookalikeError where processes cannot start or the pool was closed; and
+    whatever the reading of a picture raises.
     """
 
     def __init__(self, limits: DecodeLimits, processes: int = 0) -> None:
@@ -44,17 +47,14 @@ class DecodePool(Closing):
         self._closed = False
         self.seconds = 0.0  # that decode processes were at work
 
-    def decode(self, data: bytes, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
+    def decode(self, picture: Picture, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
         """Start decoding an image (the part of it in `box`) to the model's input."""
-        if len(data) > self._limits.max_bytes:
-            return self._refused(data)
-        return self._run(images.decode, data, spec, max_pixels=self._limits.max_pixels, box=box)
+        most = self._limits.max_pixels
+        return self._run(images.decode, lambda: (self._read(picture), spec), max_pixels=most, box=box)
 
-    def thumbnail(self, data: bytes, side: int) -> Future[bytes]:
+    def thumbnail(self, picture: Picture, side: int) -> Future[bytes]:
         """Start making a small upright JPEG of an image, its longer side at most `side`."""
-        if len(data) > self._limits.max_bytes:
-            return self._refused(data)
-        return self._run(images.thumbnail, data, side, max_pixels=self._limits.max_pixels)
+        return self._run(images.thumbnail, lambda: (self._read(picture), side), max_pixels=self._limits.max_pixels)
 
     def close(self) -> None:
         """End all processes at once and wait for them; what is not done yet fails."""
@@ -67,30 +67,31 @@ class DecodePool(Closing):
             decoder.close()
         self._decoders.clear()
 
-    def _refused(self, data: bytes) -> Future[Any]:
-        refused: Future[Any] = Future()
-        sizes = f"The file has {len(data):,} bytes; at most {self._limits.max_bytes:,} are allowed."
-        refused.set_exception(ImageTooLarge(sizes))
-        return refused
-
-    def _run(self, function: Callable[..., T], *args: Any, **named: Any) -> Future[T]:
-        """Start calling an importable function in a child process."""
+    def _run(self, function: Callable[..., T], args: Arguments, **named: Any) -> Future[T]:
+        """Start calling an importable function in a child process; `args` gives what it takes when it is its turn."""
         with self._lock:
             if self._closed:
                 raise _stopped()
             return self._executor.submit(self._call, function, args, named)
 
-    def _call(self, function: Callable[..., T], args: tuple[Any, ...], named: dict[str, Any]) -> T:
+    def _call(self, function: Callable[..., T], args: Arguments, named: dict[str, Any]) -> T:
         decoder = self._take()
         began = time.perf_counter()
         try:
-            return decoder.call(function, args, named, self._limits.seconds)
+            return decoder.call(function, args(), named, self._limits.seconds)
         except LookalikeError:
             if self._closed:  # killed by us, not by the image
                 raise _stopped() from None
             raise
         finally:
             self._give_back(decoder, time.perf_counter() - began)
+
+    def _read(self, picture: Picture) -> bytes:
+        data = picture() if callable(picture) else picture
+        if len(data) > self._limits.max_bytes:
+            sizes = f"The file has {len(data):,} bytes; at most {self._limits.max_bytes:,} are allowed."
+            raise ImageTooLarge(sizes)
+        return data
 
     def _take(self) -> Decoder:
         """Return a living decoder that nobody else uses, the one used last if there is one."""

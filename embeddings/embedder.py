@@ -11,7 +11,7 @@ import numpy as np
 
 from embeddings.calibration import temperature
 from embeddings.closing import Closing
-from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.decoding import DecodeLimits, DecodePool, Picture
 from embeddings.engines import make_engine
 from embeddings.engines.base import Engine
 from embeddings.errors import LookalikeError
@@ -88,9 +88,9 @@ class Embedder(Closing):
         with self._loading:
             return self._engine
 
-    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]:
-        """Start decoding one image; the future raises ImageError."""
-        return self.pool.decode(data, self.spec, box)
+    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
+        """Start decoding one image; the future raises ImageError, and what the reading of the picture raises."""
+        return self.pool.decode(picture, self.spec, box)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
         """Run the network on decoded images, as one batch."""

@@ -57,7 +57,7 @@ class Tagger:
 
     def labels(self, probabilities: np.ndarray, limit: int = 5, minimum: float = 0.0) -> tuple[Label, ...]:
         """Return the most probable classes of one picture (probabilities [classes]), best first."""
-        best = np.argsort(-probabilities, kind="stable")[:limit]
+        best = _best(probabilities, limit)
         return tuple(
             Label(self._classes[i].name, round(float(probabilities[i]), 6), int(i), self._classes[i].categories)
             for i in best
@@ -96,3 +96,12 @@ def read_categories() -> dict[str, NamedClass]:
         row["wordnet_id"]: NamedClass(row["name"], tuple(row["categories"].split("|")))
         for row in csv.DictReader(text.splitlines())
     }
+
+
+def _best(probabilities: np.ndarray, limit: int) -> np.ndarray:
+    """Return the places of the largest ones, best first and equal ones in their order; all are not worth sorting."""
+    places = np.arange(len(probabilities))
+    if limit < len(probabilities):
+        least = np.partition(probabilities, -limit)[-limit]
+        places = np.flatnonzero(probabilities >= least)
+    return places[np.argsort(-probabilities[places], kind="stable")][:limit]

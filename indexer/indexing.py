@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from embeddings.decoding import Picture
 from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import ImageError
 from embeddings.images import Box, DecodedImage
@@ -54,7 +55,7 @@ class _Running:
 class Embeds(Protocol):
     """What indexing needs of embeddings.embedder.Embedder."""
 
-    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]: ...
+    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]: ...
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]: ...
 
 

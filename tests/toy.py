@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from embeddings.closing import Closing
+from embeddings.decoding import Picture
 from embeddings.embedder import Embedding
 from embeddings.errors import LookalikeError
 from embeddings.images import Box, DecodedImage, InputSpec, decode, thumbnail
@@ -31,17 +32,21 @@ SPEC = InputSpec(height=8, width=8, crop_pct=1.0, crop_mode="squash", interpolat
 MAX_PIXELS = 1_000_000
 
 
+def _read(picture: Picture) -> bytes:
+    return picture() if callable(picture) else picture
+
+
 class ToyPool:
     """Decodes real bytes with the real code, in one thread, as it wants to be."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(1, "toy-decode")
 
-    def decode(self, data: bytes, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
-        return self._threads.submit(decode, data, spec, max_pixels=MAX_PIXELS, box=box)
+    def decode(self, picture: Picture, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
+        return self._threads.submit(lambda: decode(_read(picture), spec, max_pixels=MAX_PIXELS, box=box))
 
-    def thumbnail(self, data: bytes, side: int) -> Future[bytes]:
-        return self._threads.submit(thumbnail, data, side, max_pixels=MAX_PIXELS)
+    def thumbnail(self, picture: Picture, side: int) -> Future[bytes]:
+        return self._threads.submit(lambda: thumbnail(_read(picture), side, max_pixels=MAX_PIXELS))
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -64,8 +69,8 @@ class ToyEmbedder(Closing):
     def vocabulary(self) -> frozenset[str]:
         return self._tagger.vocabulary
 
-    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]:
-        return self.pool.decode(data, SPEC, box)
+    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
+        return self.pool.decode(picture, SPEC, box)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
         self.runs.append(len(decoded))

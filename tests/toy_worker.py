@@ -13,7 +13,7 @@ from concurrent.futures import Future
 import misbehaviour
 from toy import MAX_PIXELS, TOY, ToyEmbedder
 
-from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.decoding import DecodeLimits, DecodePool, Picture
 from embeddings.embedder import Embedding
 from embeddings.images import Box, DecodedImage
 from embeddings.records import ModelIdentity
@@ -41,10 +41,11 @@ class WorkingToy(ToyEmbedder):
         self.pool = DecodePool(DecodeLimits(10_000_000, MAX_PIXELS, 2.0, 1_000_000_000), 2)  # type: ignore[assignment]
         self._seconds = float(os.environ.get("TOY_SECONDS", "0"))
 
-    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]:
-        if data in MISBEHAVIOUR:
-            return self.pool._run(*MISBEHAVIOUR[data])  # type: ignore[attr-defined]
-        return super().submit(data, box)
+    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
+        if picture in MISBEHAVIOUR:
+            function, *args = MISBEHAVIOUR[picture]
+            return self.pool._run(function, lambda: tuple(args))  # type: ignore[attr-defined]
+        return super().submit(picture, box)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
         time.sleep(self._seconds)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 
-from api.documents import label_list, milliseconds, result, score
+from api.documents import milliseconds, result, score
 from api.forms import Limits, Upload, read_body
 from api.library import Query
 from api.openapi import body, json_body, multipart, picture_body, problems
@@ -90,7 +90,7 @@ async def find(service: Service, query: SearchQuery, upload: Upload | None = Non
             search=milliseconds(done - between),
             total=milliseconds(done - started),
         ),
-        labels=label_list(seen.embedding, LABELS) if seen else [],
+        labels=seen.embedding.labels(LABELS) if seen else [],
         results=[result(hit, name) for hit in hits if score(hit) >= query.min_score],
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from api.documents import label_list, milliseconds
+from api.documents import milliseconds
 from api.errors import public_text
 from api.forms import Limits, Upload, read_body
 from api.openapi import body, json_body, multipart, picture_body, problems
@@ -86,7 +86,7 @@ async def _fetch(service: Service, gate: asyncio.Semaphore, url: str) -> Seen | 
 def _item(name: str, seen: Seen | LookalikeError, query: TagsQuery) -> Tagged | Untagged:
     if isinstance(seen, LookalikeError):
         return Untagged(path=name, error=ItemError(code=seen.code, message=public_text(seen)))
-    return Tagged(path=name, labels=label_list(seen.embedding, query.limit, query.min_confidence))
+    return Tagged(path=name, labels=seen.embedding.labels(query.limit, query.min_confidence))
 
 
 @router.get("/tags", responses=problems(404, 422, 503))

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from embeddings.decoding import Picture
 from embeddings.embedder import Embedding
 from embeddings.errors import QueueUnavailable
 from embeddings.images import Box, DecodedImage
@@ -159,8 +160,8 @@ class WatchedEmbedder:
         self._embedder = embedder
         self._figures = figures
 
-    def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]:
-        return self._embedder.submit(data, box)
+    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
+        return self._embedder.submit(picture, box)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]:
         with self._figures.timed("network"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from pydantic import TypeAdapter
 from running import Server, running
 from toy import picture
 
@@ -155,7 +156,7 @@ def test_what_is_no_answer_of_the_service() -> None:
     ("ours", "theirs"),
     [
         ("Label", "Label"),
-        ("Tag", "TagOut"),
+        ("Tag", "Tag"),
         ("Result", "Result"),
         ("Labelled", "Tagged"),
         ("Image", "ImageOut"),
@@ -166,5 +167,5 @@ def test_what_is_no_answer_of_the_service() -> None:
     ],
 )
 def test_its_classes_have_the_fields_of_the_services(ours: str, theirs: str) -> None:
-    fields = [field.name for field in dataclasses.fields(getattr(lookalike_client, ours))]
-    assert fields == list(getattr(schemas, theirs).model_fields)
+    fields = {field.name for field in dataclasses.fields(getattr(lookalike_client, ours))}
+    assert fields == set(TypeAdapter(getattr(schemas, theirs)).json_schema(mode="serialization")["properties"])

@@ -3,9 +3,10 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from pathlib import Path
+from typing import TypeVar
 
 import misbehaviour
 import numpy as np
@@ -18,6 +19,7 @@ from embeddings.decoding import DecodeLimits, DecodePool
 from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, LookalikeError
 from embeddings.images import Box, InputSpec
 
+T = TypeVar("T")
 SPEC = InputSpec(64, 64)
 LIMITS = DecodeLimits(max_bytes=10**7, max_pixels=misbehaviour.MOST_PIXELS, seconds=30, memory=300_000_000)
 IMPATIENT = DecodeLimits(max_bytes=10**7, max_pixels=10**7, seconds=1.5, memory=300_000_000)
@@ -30,8 +32,12 @@ def pool() -> Iterator[DecodePool]:
         yield pool
 
 
-def failure(pool: DecodePool, function: object, *args: object) -> BaseException | None:
-    return pool._run(function, *args).exception()  # type: ignore[arg-type]
+def run(pool: DecodePool, function: Callable[..., T], *args: object) -> Future[T]:
+    return pool._run(function, lambda: args)
+
+
+def failure(pool: DecodePool, function: Callable[..., object], *args: object) -> BaseException | None:
+    return run(pool, function, *args).exception()
 
 
 def gone(pids: list[int]) -> bool:
@@ -86,7 +92,7 @@ def test_a_file_with_too_many_bytes_is_not_even_sent():
 def test_a_crash_costs_one_image(pool: DecodePool, end: object):
     data = encoded(photo(100, 80), "PNG")
     before = [pool.decode(data, SPEC) for _ in range(20)]
-    bad = [pool._run(end) for _ in range(5)]  # type: ignore[arg-type]
+    bad = [run(pool, end) for _ in range(5)]  # type: ignore[arg-type]
     after = [pool.decode(data, SPEC) for _ in range(20)]
     for future in bad:
         error = future.exception()
@@ -99,7 +105,7 @@ def test_an_endless_image_is_stopped_and_the_others_are_not():
     data = encoded(photo(100, 80), "PNG")
     with DecodePool(IMPATIENT, processes=2) as pool:
         assert pool.decode(data, SPEC).result().width == 100
-        endless = [pool._run(misbehaviour.hang), pool._run(misbehaviour.hang)]
+        endless = [run(pool, misbehaviour.hang), run(pool, misbehaviour.hang)]
         others = [pool.decode(data, SPEC) for _ in range(10)]
         for future in endless:
             error = future.exception()
@@ -110,7 +116,7 @@ def test_an_endless_image_is_stopped_and_the_others_are_not():
 
 @linux
 def test_memory_is_limited(pool: DecodePool):
-    assert pool._run(misbehaviour.take, 200_000_000).result() == 200_000_000
+    assert run(pool, misbehaviour.take, 200_000_000).result() == 200_000_000
     error = failure(pool, misbehaviour.take, 400_000_000)
     assert isinstance(error, ImageUndecodable)
     assert "needs more memory than the 300,000,000 bytes" in error.message
@@ -127,11 +133,11 @@ def test_a_picture_that_needs_too_much_memory_fails_alone(pool: DecodePool):
 @linux
 def test_a_process_that_piles_up_memory_is_replaced():
     with DecodePool(LIMITS, processes=1) as pool:
-        first = pool._run(os.getpid).result()
-        assert pool._run(os.getpid).result() == first
-        pool._run(misbehaviour.keep, 200_000_000).result()
-        assert pool._run(misbehaviour.take, 200_000_000).result()
-        assert pool._run(os.getpid).result() != first
+        first = run(pool, os.getpid).result()
+        assert run(pool, os.getpid).result() == first
+        run(pool, misbehaviour.keep, 200_000_000).result()
+        assert run(pool, misbehaviour.take, 200_000_000).result()
+        assert run(pool, os.getpid).result() != first
 
 
 def test_other_errors_are_given_a_name(pool: DecodePool):
@@ -142,29 +148,29 @@ def test_other_errors_are_given_a_name(pool: DecodePool):
 
 def test_a_process_that_dies_while_idle_is_replaced():
     with DecodePool(LIMITS, processes=1) as pool:
-        first = pool._run(os.getpid).result()
+        first = run(pool, os.getpid).result()
         os.kill(first, signal.SIGKILL)
         assert gone([first])
-        assert pool._run(os.getpid).result() != first
+        assert run(pool, os.getpid).result() != first
 
 
 def test_ctrl_c_is_for_the_parent_alone():
     with DecodePool(LIMITS, processes=1) as pool:
-        pid = pool._run(os.getpid).result()
+        pid = run(pool, os.getpid).result()
         os.kill(pid, signal.SIGINT)
-        assert pool._run(os.getpid).result() == pid
-        assert pool._run(os.getpgrp).result() != os.getpgrp()
+        assert run(pool, os.getpid).result() == pid
+        assert run(pool, os.getpgrp).result() != os.getpgrp()
 
 
 def test_processes_stay_lean(pool: DecodePool):
-    loaded = pool._run(misbehaviour.modules).result()
+    loaded = run(pool, misbehaviour.modules).result()
     assert {"numpy", "PIL", "pillow_heif"} <= loaded
     assert not {"torch", "timm", "openvino", "pymilvus", "pydantic", "fastapi", "click", "pytest"} & loaded
 
 
 def test_decoders_write_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]):
     with DecodePool(LIMITS, processes=1) as pool:
-        pool._run(misbehaviour.complain).result()
+        run(pool, misbehaviour.complain).result()
         pool.decode(encoded(photo(64, 64), "TIFF", compression="tiff_lzw")[:-500], SPEC).exception()
     assert capfd.readouterr() == ("", "")
 
@@ -181,8 +187,8 @@ def test_a_process_that_does_not_start_is_no_fault_of_the_image(program: str, mo
 @linux
 def test_close_is_at_once_and_leaves_nothing():
     pool = DecodePool(LIMITS, processes=2)
-    pids = [pool._run(os.getpid).result()]
-    futures = [pool._run(misbehaviour.hang) for _ in range(1000)]
+    pids = [run(pool, os.getpid).result()]
+    futures = [run(pool, misbehaviour.hang) for _ in range(1000)]
     pool.close()
     assert wait(futures, timeout=0).not_done == set()
     assert all(type(future.exception()) is LookalikeError for future in futures)
@@ -203,12 +209,12 @@ def test_no_shared_memory_or_descriptor_is_left_behind():
     data = encoded(photo(100, 80), "PNG")
     before = held()
     with DecodePool(LIMITS, processes=1) as pool:
-        pids = [pool._run(os.getpid).result()]
+        pids = [run(pool, os.getpid).result()]
         first = held()
         for _ in range(3):
             os.kill(pids[-1], signal.SIGKILL)
             failure(pool, misbehaviour.crash)
-            pids.append(pool._run(os.getpid).result())
+            pids.append(run(pool, os.getpid).result())
             image = pool.decode(data, SPEC).result()
         assert held() == first
     assert held() == before
@@ -231,7 +237,7 @@ from embeddings.decoding import DecodeLimits, DecodePool
 import misbehaviour
 pool = DecodePool(DecodeLimits(10**6, 10**6, 1000, 10**9), processes=2)
 for _ in range(2):
-    pool._run(misbehaviour.announce_and_hang, Path(sys.argv[1]))
+    pool._run(misbehaviour.announce_and_hang, lambda: (Path(sys.argv[1]),))
 sys.stdin.read()
 """
 
@@ -254,7 +260,7 @@ def test_every_sound_file_is_decoded_and_no_other_does_harm(shared_data: Path):
     assert len(files) > 1000
     with DecodePool(LIMITS) as pool:
         contents = [path.read_bytes() for path in files]
-        sound = [pool._run(misbehaviour.opens_soundly, data) for data in contents]
+        sound = [run(pool, misbehaviour.opens_soundly, data) for data in contents]
         decoded = [pool.decode(data, SPEC) for data in contents]
         for path, is_sound, future in zip(files, sound, decoded, strict=True):
             error = future.exception()

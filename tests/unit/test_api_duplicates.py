@@ -16,6 +16,7 @@ from PIL import Image
 from toy import ToyEmbedder, ToyPool
 
 from duplicates.pixels import SPEC as LOOK
+from embeddings.decoding import Picture
 from embeddings.images import Box, DecodedImage, InputSpec
 from embeddings.testing import MemoryStore
 
@@ -113,11 +114,11 @@ class SlowPool(ToyPool):
         super().__init__()
         self.asked, self.may = threading.Event(), threading.Event()
 
-    def decode(self, data: bytes, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
+    def decode(self, picture: Picture, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
         if spec == LOOK:
             self.asked.set()
             assert self.may.wait(30)
-        return super().decode(data, spec, box)
+        return super().decode(picture, spec, box)
 
 
 def test_a_scan_can_be_stopped_and_started_while_the_service_answers(tmp_path):
