@@ -75,10 +75,13 @@ class DecodePool(Closing):
             return self._executor.submit(self._call, function, args, named)
 
     def _call(self, function: Callable[..., T], args: Arguments, named: dict[str, Any]) -> T:
+        if self._closed:
+            raise _stopped()  # whoever wanted the picture has gone, and may have taken its file along
+        taken = args()
         decoder = self._take()
         began = time.perf_counter()
         try:
-            return decoder.call(function, args(), named, self._limits.seconds)
+            return decoder.call(function, taken, named, self._limits.seconds)
         except LookalikeError:
             if self._closed:  # killed by us, not by the image
                 raise _stopped() from None
