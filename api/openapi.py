@@ -11,9 +11,11 @@ from api.examples import add_examples
 from api.schemas import Problem
 
 _PROBLEM_TEXTS = {
+    400: "This is not a valid HTTP request.",
     401: "No API key came with this, or one that is unknown or revoked.",
     403: "The key's scope does not cover this, or a page of another site sent it.",
     404: "There is no such collection, picture or tag; `field` says which.",
+    408: "The request did not arrive in time.",
     409: "The collection was made with another model, or a request with this Idempotency-Key is being answered.",
     413: "The picture has more bytes or pixels than are allowed.",
     415: "Not an image format that is read here, or not a body of a known kind.",
@@ -34,6 +36,7 @@ _EXAMPLES = {
     429: ("rate_limited", "Too many requests", "too many requests from this address; try again in 0.4 seconds", None),
     503: ("busy", "Busy", "Too many requests are waiting; try again shortly.", None),
 }
+_ANYWHERE = (400, 408, 431)  # said before it is known what a request is for
 _REFERENCE = "#/components/schemas/{model}"
 _FILE = {"type": "string", "format": "binary", "description": "The picture: any format that is read here."}
 
@@ -127,7 +130,8 @@ def complete(app: FastAPI) -> None:
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     describe(path, method, operation, problems)
-                    operation["responses"].setdefault("431", problems(431)["431"])
+                    for status, response in problems(*_ANYWHERE).items():
+                        operation["responses"].setdefault(str(status), response)
             add_examples(document)
         return document
 
