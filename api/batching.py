@@ -1,14 +1,16 @@
 """Concurrent work into batches: whatever waits when the worker is free is done by one call."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, TypeVar
 
-from api.turns import FairGate, Turns
+from api.turns import Turns, current_caller
 from embeddings.errors import Busy
 
+S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -37,61 +39,74 @@ class Batcher(Generic[T, R]):
     An item that comes when nothing runs starts at once; those that come while a batch runs wait and go together, at
     most `largest`, one of each caller in turn. `work` runs in a thread of its own, one call at a time; it returns, or
     raises for all, and an exception among its results is raised for that item alone.
+
+    Items go from one batcher to the next without the event loop: where much is asked at once, each time that a query
+    waits for that is longer than its work.
     """
 
     def __init__(self, name: str, work: Callable[[list[T]], Sequence[R | Exception]], largest: int) -> None:
         self._name = name
         self._work = work
         self._largest = largest
-        self._room = FairGate(2 * largest)
-        self._waiting: Turns[tuple[T, asyncio.Future[R]]] = Turns()
-        self._something = asyncio.Event()  # waits, or the end has come
+        self._waiting: Turns[tuple[T, Future[R]]] = Turns()
+        self._something = threading.Condition()  # waits, or the end has come
         self._ending = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work while the block lasts; what was put before its end is still done."""
         with ThreadPoolExecutor(1, self._name) as thread:
-            worker = asyncio.create_task(self._run(thread), name=self._name)
+            worker = asyncio.get_running_loop().run_in_executor(thread, self._run)
             try:
                 yield
             finally:
-                self._ending = True
-                self._something.set()
+                with self._something:
+                    self._ending = True
+                    self._something.notify()
                 await worker
 
-    async def put(self, item: T) -> asyncio.Future[R]:
-        """Hand over an item, waiting while too many do, and return the future of its result."""
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        await self._room.enter()
-        self._waiting.add((item, future))
-        self._something.set()
-        return future
+    def put(self, item: T) -> Future[R]:
+        """Hand over an item of the current caller and return the future of its result."""
+        result: Future[R] = Future()
+        self._add(item, result, current_caller())
+        return result
 
-    async def _run(self, thread: ThreadPoolExecutor) -> None:
-        while True:
-            await self._something.wait()
-            batch = [self._waiting.next() for _ in range(min(self._largest, len(self._waiting)))]
-            if not batch:
-                if self._ending:
-                    return
-                self._something.clear()
-            for _ in batch:
-                self._room.leave()
-            await self._serve(batch, thread)
+    def after(self, first: Future[S], item: Callable[[S], T]) -> Future[R]:
+        """Hand over what `item` makes of the result of `first` when there is one; a failure is passed on."""
+        result: Future[R] = Future()
+        caller = current_caller()
 
-    async def _serve(self, batch: list[tuple[T, asyncio.Future[R]]], thread: ThreadPoolExecutor) -> None:
-        batch = [(item, future) for item, future in batch if not future.done()]  # the others were given up
-        if not batch:
-            return
-        results = await asyncio.get_running_loop().run_in_executor(thread, self._done, [item for item, _ in batch])
-        for (_, future), result in zip(batch, results, strict=True):
-            if future.done():
-                continue
-            if isinstance(result, Exception):
-                future.set_exception(result)
+        def go_on(done: Future[S]) -> None:
+            if error := done.exception():
+                if result.set_running_or_notify_cancel():
+                    result.set_exception(error)
             else:
-                future.set_result(result)
+                self._add(item(done.result()), result, caller)
+
+        first.add_done_callback(go_on)
+        return result
+
+    def _add(self, item: T, result: Future[R], caller: str) -> None:
+        with self._something:
+            self._waiting.add((item, result), caller)
+            self._something.notify()
+
+    def _run(self) -> None:
+        while batch := self._next():
+            wanted = [(item, result) for item, result in batch if result.set_running_or_notify_cancel()]
+            if not wanted:
+                continue  # all were given up
+            for (_, result), outcome in zip(wanted, self._done([item for item, _ in wanted]), strict=True):
+                if isinstance(outcome, Exception):
+                    result.set_exception(outcome)
+                else:
+                    result.set_result(outcome)
+
+    def _next(self) -> list[tuple[T, Future[R]]]:
+        """Wait for items and return the next batch of them, none when the end has come."""
+        with self._something:
+            self._something.wait_for(lambda: self._ending or len(self._waiting))
+            return [self._waiting.next() for _ in range(min(self._largest, len(self._waiting)))]
 
     def _done(self, items: list[T]) -> Sequence[R | Exception]:
         """Return a result or an exception for each item."""

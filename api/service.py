@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Generic, ParamSpec, Protocol, TypeVar
+
+import numpy as np
 
 from api.batching import Batcher, Places
 from api.fetching import Fetched, Fetching
@@ -19,7 +21,7 @@ from api.shelves import Shelves
 from api.turns import FairGate
 from embeddings.decoding import Picture
 from embeddings.embedder import BATCH, Embedding
-from embeddings.errors import StoreUnavailable
+from embeddings.errors import LookalikeError, StoreUnavailable
 from embeddings.images import Box, DecodedImage, InputSpec
 from embeddings.machine import processors
 from embeddings.records import Hit, ModelIdentity, Row, Store
@@ -67,6 +69,23 @@ class Seen:
     network: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """The nearest rows and the seconds it took to find them, waiting included."""
+
+    hits: list[Hit]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Timed(Generic[T]):
+    """What waits, and since when."""
+
+    item: T
+    since: float
+    decode: float = 0.0  # seconds
+
+
 class Service:
     """Everything the routes use."""
 
@@ -77,10 +96,11 @@ class Service:
         self.places = Places(settings.queue)
         self.shelves = Shelves(settings.data, settings.max_bytes)
         self.library = Library(store, embedder.identity, lambda: embedder.vocabulary, self.shelves)
-        # as many pictures' bytes are in memory as keep the decode processes busy; the others wait on disk
+        # decoded pictures wait for the engine; the others' files wait on disk, in the turns of their callers
+        self._seeing = FairGate(3 * BATCH)
         self._decoding = FairGate(2 * (settings.decode_processes or processors()))
-        self._engine: Batcher[DecodedImage, Embedding] = Batcher("engine", self._finish, BATCH)
-        self._searches: Batcher[Query, list[Hit]] = Batcher("search", self._search, BATCH)
+        self._engine: Batcher[_Timed[DecodedImage], Seen] = Batcher("engine", self._finish, BATCH)
+        self._searches: Batcher[_Timed[Query], Found] = Batcher("search", self._search, BATCH)
         self._fetching = Fetching(fetcher, settings.max_bytes)
         self._writing = asyncio.Lock()
         self._calling = FairGate(THREADS)
@@ -116,23 +136,21 @@ class Service:
 
     async def see(self, read: Callable[[], bytes], box: Box | None = None) -> Seen:
         """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
-        started = time.perf_counter()
-        async with self._decoding.entered():
-            decoded = await asyncio.wrap_future(self.embedder.submit(read, box))
-            between = time.perf_counter()
-            result = await self._engine.put(decoded)  # waits here, holding no more than it must, while many wait
-        embedding = await result
-        seen = Seen(embedding, between - started, time.perf_counter() - between)
-        self.metrics.stage("decode", seen.decode)
-        self.metrics.stage("network", seen.network)
-        return seen
+        async with self._looking(read, box) as seen:
+            return await asyncio.wrap_future(seen)
 
-    async def search(self, query: Query) -> list[Hit]:
+    async def search(self, query: Query) -> Found:
         """Return the nearest rows."""
-        started = time.perf_counter()
-        hits = await (await self._searches.put(query))
-        self.metrics.stage("search", time.perf_counter() - started)
-        return hits
+        return await asyncio.wrap_future(self._searches.put(_Timed(query, time.perf_counter())))
+
+    async def see_and_search(
+        self, read: Callable[[], bytes], box: Box | None, query: Callable[[np.ndarray], Query]
+    ) -> tuple[Seen, Found]:
+        """Do as `see`, then as `search` for what `query` makes of the vector."""
+        async with self._looking(read, box) as seen:
+            asked = self._searches.after(seen, lambda it: _Timed(query(it.embedding.vector), time.perf_counter()))
+            found = await asyncio.wrap_future(asked)
+        return seen.result(), found
 
     async def preview(self, read: Callable[[], bytes]) -> bytes:
         """Return a JPEG of the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
@@ -153,10 +171,48 @@ class Service:
             log.warning("%s", error)
         return made
 
-    def _finish(self, decoded: list[DecodedImage]) -> Sequence[Embedding]:
-        self.metrics.batch("network", len(decoded))
-        return self.embedder.finish(decoded)
+    @asynccontextmanager
+    async def _looking(self, read: Callable[[], bytes], box: Box | None) -> AsyncIterator[Future[Seen]]:
+        """Give the future of what the network sees in a picture, and have its place until the block ends."""
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
 
-    def _search(self, queries: list[Query]) -> list[list[Hit] | Exception]:
+        def decoded(image: DecodedImage) -> _Timed[DecodedImage]:
+            now = time.perf_counter()
+            return _Timed(image, now, now - started)
+
+        async with self._seeing.entered():
+            await self._decoding.enter()
+            try:
+                decoding = self.embedder.submit(read, box)
+            except LookalikeError:
+                self._decoding.leave()
+                raise
+            decoding.add_done_callback(lambda _: _soon(loop, self._decoding.leave))
+            yield self._engine.after(decoding, decoded)
+
+    def _finish(self, decoded: list[_Timed[DecodedImage]]) -> list[Seen]:
+        self.metrics.batch("network", len(decoded))
+        embeddings = self.embedder.finish([one.item for one in decoded])
+        now = time.perf_counter()
+        seen = [Seen(it, one.decode, now - one.since) for it, one in zip(embeddings, decoded, strict=True)]
+        for one in seen:
+            self.metrics.stage("decode", one.decode)
+            self.metrics.stage("network", one.network)
+        return seen
+
+    def _search(self, queries: list[_Timed[Query]]) -> list[Found | Exception]:
         self.metrics.batch("search", len(queries))
-        return self.library.search(queries)
+        answers = self.library.search([one.item for one in queries])
+        now = time.perf_counter()
+        for one in queries:
+            self.metrics.stage("search", now - one.since)
+        return [
+            answer if isinstance(answer, Exception) else Found(answer, now - one.since)
+            for answer, one in zip(answers, queries, strict=True)
+        ]
+
+
+def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(function)

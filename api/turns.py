@@ -22,6 +22,11 @@ def on_behalf_of(who: str) -> Iterator[None]:
         _caller.reset(token)
 
 
+def current_caller() -> str:
+    """Return on whose behalf things are done here."""
+    return _caller.get()
+
+
 class Shares:
     """How many requests each caller has under way, of at most `most`."""
 
@@ -55,9 +60,9 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return self._count
 
-    def add(self, item: T) -> None:
-        """Have an item wait in the turn of whoever the current request is of."""
-        self._waiting.setdefault(_caller.get(), deque()).append(item)
+    def add(self, item: T, who: str | None = None) -> None:
+        """Have an item wait in somebody's turn, None: that of whoever the current request is of."""
+        self._waiting.setdefault(current_caller() if who is None else who, deque()).append(item)
         self._count += 1
 
     def next(self) -> T:

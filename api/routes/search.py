@@ -1,6 +1,7 @@
 """The nearest pictures to one that is sent along or is indexed already."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +15,7 @@ from api.openapi import body, json_body, multipart, picture_body, problems
 from api.requests import MAX_DEPTH, SearchQuery, taken_span
 from api.routes.common import ServiceDep, admitted
 from api.schemas import SearchAnswer, SearchTimes
-from api.service import Seen, Service
+from api.service import Found, Seen, Service
 from api.tracing import current_request_id
 from embeddings.errors import UsageError
 from embeddings.images import Box
@@ -26,11 +27,11 @@ _EXAMPLE = {"url": "https://example.org/dog.jpg", "limit": 10, "tags": ["dog"], 
 
 
 @dataclass(frozen=True)
-class _Sought:
-    """What is searched for; what the network saw, where it was run for it, and the seconds that fetching took."""
+class _Answer:
+    """What the network saw, where it was run for it, what was found, and the seconds that fetching took."""
 
-    vector: np.ndarray
-    seen: Seen | None = None
+    seen: Seen | None
+    found: Found
     fetch: float = 0.0
 
 
@@ -72,41 +73,43 @@ async def find(service: Service, query: SearchQuery, upload: Upload | None = Non
     started = time.perf_counter()
     name = query.collection or service.settings.collection
     collection = await service.run(service.library.searchable, name, query.tags)
-    sought = await _sought(service, query, name, upload)
-    seen = sought.seen
-    between = time.perf_counter()
-    tags = tuple(dict.fromkeys(query.tags))
-    taken = taken_span(query.taken_from, query.taken_to)
-    asked = Query(collection, sought.vector, query.limit, query.offset, tags, exclude=query.id, taken=taken)
-    hits = await service.search(asked)
-    done = time.perf_counter()
+    asked = partial(
+        Query,
+        collection,
+        limit=query.limit,
+        offset=query.offset,
+        tags=tuple(dict.fromkeys(query.tags)),
+        exclude=query.id,
+        taken=taken_span(query.taken_from, query.taken_to),
+    )
+    answer = await _answered(service, query, name, upload, asked)
+    seen = answer.seen
     return SearchAnswer(
         request_id=current_request_id(),
         model=service.embedder.identity.name,
         took_ms=SearchTimes(
-            fetch=milliseconds(sought.fetch),
+            fetch=milliseconds(answer.fetch),
             decode=milliseconds(seen.decode if seen else 0),
             network=milliseconds(seen.network if seen else 0),
-            search=milliseconds(done - between),
-            total=milliseconds(done - started),
+            search=milliseconds(answer.found.seconds),
+            total=milliseconds(time.perf_counter() - started),
         ),
         labels=seen.embedding.labels(LABELS) if seen else [],
-        results=[result(hit, name) for hit in hits if score(hit) >= query.min_score],
+        results=[result(hit, name) for hit in answer.found.hits if score(hit) >= query.min_score],
     )
 
 
-async def _sought(service: Service, query: SearchQuery, name: str, upload: Upload | None) -> _Sought:
+async def _answered(
+    service: Service, query: SearchQuery, name: str, upload: Upload | None, asked: Callable[[np.ndarray], Query]
+) -> _Answer:
     box = Box(*query.box) if query.box else None
     if upload:
-        seen = await service.see(upload.read, box)
-        return _Sought(seen.embedding.vector, seen)
+        return _Answer(*await service.see_and_search(upload.read, box, asked))
     if query.url:
         async with service.fetched(query.url) as fetched:
-            seen = await service.see(fetched.upload.read, box)
-            return _Sought(seen.embedding.vector, seen, fetched.seconds)
+            return _Answer(*await service.see_and_search(fetched.upload.read, box, asked), fetched.seconds)
     row = await service.run(service.library.row, name, str(query.id), with_vector=True)
     if box is None:
         assert row.vector is not None
-        return _Sought(row.vector)
-    seen = await service.see(partial(service.shelves.read, name, row), box)
-    return _Sought(seen.embedding.vector, seen)
+        return _Answer(None, await service.search(asked(row.vector)))
+    return _Answer(*await service.see_and_search(partial(service.shelves.read, name, row), box, asked))

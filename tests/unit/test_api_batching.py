@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 
 import pytest
 
 from api.batching import Batcher, Places
+from api.turns import on_behalf_of
 from embeddings.errors import Busy, StoreUnavailable
 
 
@@ -25,6 +27,10 @@ class Gate:
         return [ValueError("odd one") if item == 13 else 2 * item for item in items]
 
 
+async def results(futures: Iterable[Future[int]]) -> list[object]:
+    return list(await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True))
+
+
 def test_a_place_is_free_again_after_the_block() -> None:
     places = Places(1)
     with places.take(), pytest.raises(Busy), places.take():
@@ -39,11 +45,11 @@ def test_what_waits_while_a_batch_runs_goes_together() -> None:
     async def scene() -> list[int]:
         batcher = Batcher("test", gate, largest=3)
         async with batcher.running():
-            first = await batcher.put(1)
+            first = batcher.put(1)
             await asyncio.to_thread(gate.started.wait)
-            others = [await batcher.put(n) for n in (2, 3, 4, 5)]
+            others = [batcher.put(n) for n in (2, 3, 4, 5)]
             gate.open.set()
-            return [await future for future in (first, *others)]
+            return [await asyncio.wrap_future(future) for future in (first, *others)]
 
     assert asyncio.run(scene()) == [2, 4, 6, 8, 10]
     assert gate.batches == [[1], [2, 3, 4], [5]]
@@ -56,7 +62,7 @@ def test_one_failing_item_fails_alone() -> None:
     async def scene() -> list[object]:
         batcher = Batcher("test", gate, largest=8)
         async with batcher.running():
-            return await asyncio.gather(*[await batcher.put(n) for n in (1, 13, 2)], return_exceptions=True)
+            return await results(batcher.put(n) for n in (1, 13, 2))
 
     one, odd, two = asyncio.run(scene())
     assert (one, two) == (2, 4)
@@ -78,9 +84,8 @@ def test_a_failing_batch_fails_all_of_it_and_the_next_one_works(answer: Exceptio
     async def scene() -> tuple[list[object], int]:
         batcher = Batcher("test", work, largest=8)
         async with batcher.running():
-            futures = [await batcher.put(n) for n in (1, 2)]
-            failed = await asyncio.gather(*futures, return_exceptions=True)
-            return failed, await (await batcher.put(3))
+            failed = await results([batcher.put(n) for n in (1, 2)])
+            return failed, await asyncio.wrap_future(batcher.put(3))
 
     failed, later = asyncio.run(scene())
     assert all(isinstance(one, (StoreUnavailable, RuntimeError)) for one in failed)
@@ -93,12 +98,12 @@ def test_an_item_that_was_given_up_is_not_worked_on() -> None:
     async def scene() -> None:
         batcher = Batcher("test", gate, largest=3)
         async with batcher.running():
-            first = await batcher.put(1)
+            first = batcher.put(1)
             await asyncio.to_thread(gate.started.wait)
-            (await batcher.put(2)).cancel()
-            last = await batcher.put(3)
+            batcher.put(2).cancel()
+            last = batcher.put(3)
             gate.open.set()
-            assert [await first, await last] == [2, 6]
+            assert await results([first, last]) == [2, 6]
 
     asyncio.run(scene())
     assert gate.batches == [[1], [3]]
@@ -110,28 +115,46 @@ def test_closing_does_what_waits_first() -> None:
     async def scene() -> list[int]:
         batcher = Batcher("test", gate, largest=1)
         async with batcher.running():
-            futures = [await batcher.put(n) for n in (1, 2)]
+            futures = [batcher.put(n) for n in (1, 2)]
             gate.open.set()
-        return [future.result() for future in futures]
+        return [future.result(0) for future in futures]
 
     assert asyncio.run(scene()) == [2, 4]
 
 
-def test_too_many_waiting_hold_back_the_next() -> None:
+def test_an_item_that_is_made_later_goes_in_the_turn_of_who_asked() -> None:
     gate = Gate()
 
-    async def scene() -> None:
-        batcher = Batcher("test", gate, largest=1)
+    async def scene() -> list[object]:
+        batcher = Batcher("test", gate, largest=2)
+        first: Future[int] = Future()
         async with batcher.running():
-            await batcher.put(0)
+            started = batcher.put(0)
             await asyncio.to_thread(gate.started.wait)
-            for n in (1, 2):
-                await batcher.put(n)
-            held = asyncio.ensure_future(batcher.put(3))
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert not held.done()
+            with on_behalf_of("many"):
+                many = [batcher.put(n) for n in (1, 2, 3)]
+            with on_behalf_of("one"):
+                later = batcher.after(first, lambda n: 10 * n)
+            await asyncio.to_thread(first.set_result, 4)
             gate.open.set()
-            assert await (await held) == 6
+            return await results([started, *many, later])
 
-    asyncio.run(scene())
+    assert asyncio.run(scene()) == [0, 2, 4, 6, 80]
+    assert gate.batches == [[0], [1, 40], [2, 3]]
+
+
+def test_what_fails_before_fails_after() -> None:
+    gate = Gate()
+
+    async def scene() -> list[object]:
+        batcher = Batcher("test", gate, largest=2)
+        first: Future[int] = Future()
+        async with batcher.running():
+            given_up, later = batcher.after(first, abs), batcher.after(first, abs)
+            given_up.cancel()
+            first.set_exception(StoreUnavailable("gone"))
+            return await results([later])
+
+    (failed,) = asyncio.run(scene())
+    assert isinstance(failed, StoreUnavailable)
+    assert gate.batches == []

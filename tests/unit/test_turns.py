@@ -62,7 +62,7 @@ def test_a_batch_has_something_of_each_caller() -> None:
         for who, number in (("ann", 6), ("bob", 1)):
             with on_behalf_of(who):
                 for i in range(number):
-                    await batcher.put(f"{who}{i}")
+                    batcher.put(f"{who}{i}")
         async with batcher.running():
             pass
 
