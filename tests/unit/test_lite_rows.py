@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from embeddings.records import Tag
 from embeddings.store import lite_rows
 from embeddings.store.filters import Where
 from embeddings.store.lite_rows import LiteRows
@@ -20,6 +21,7 @@ def rows(parts: tuple[int, ...] = (2, 3, 1)) -> LiteRows:
     columns = {name: pa.array([0] * len(ids)) if name in NUMBERS else pa.array(ids) for name in SCALARS}
     columns[TAG_KEYS] = pa.array([" cat " if id_ in ("b", "c", "dead") else " dog big-20-cat " for id_ in ids])
     columns["taken_at"] = pa.array(range(len(ids)))
+    columns |= {"tags": pa.array([f'[["tag of {id_}",0.5]]' for id_ in ids]), "meta": pa.array(["{}"] * len(ids))}
     numbers = pa.array(np.array(list(VECTORS.values()), np.float32).ravel())
     columns["vector"] = pa.FixedSizeListArray.from_arrays(numbers, 2)
     whole, tables, start = pa.table(columns), [], 0
@@ -34,15 +36,27 @@ def found(
     some: LiteRows, queries: np.ndarray, limit: int, offset: int = 0, where: Where | None = None
 ) -> list[list[str]]:
     pages = some.nearest(queries, limit, offset, where or Where())
-    return [[record["id"] for _, record in page] for page in pages]
+    return [[hit.row.id for hit in page] for page in pages]
 
 
 @pytest.mark.parametrize("parts", [(6,), (2, 3, 1), (1, 1, 1, 1, 1, 1)])
 def test_the_nearest_come_first_and_equal_ones_by_their_ids(parts: tuple[int, ...]) -> None:
     assert found(rows(parts), RIGHT, 10) == [["a", "b", "d", "c", "e"]]
     (page,) = rows(parts).nearest(RIGHT, 3, 0, Where())
-    assert [score for score, _ in page] == pytest.approx([1.0, 0.6, 0.6])
-    assert all(set(record) == set(SCALARS) for _, record in page)
+    assert [hit.score for hit in page] == pytest.approx([1.0, 0.6, 0.6])
+    assert [hit.row.tags for hit in page] == [(Tag(f"tag of {id_}", 0.5),) for id_ in ("a", "b", "d")]
+    assert all(hit.row.vector is None for hit in page)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100])
+def test_rows_that_are_found_again_are_the_same(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    monkeypatch.setattr(lite_rows, "_KEPT", kept)
+    some = rows()
+    for _ in range(2):
+        assert found(some, RIGHT, 2) == [["a", "b"]]
+        assert found(some, UP, 4) == [["c", "b", "d", "a"]]
+    first, again = some.nearest(RIGHT, 1, 0, Where()), some.nearest(RIGHT, 1, 0, Where())
+    assert (first[0][0].row is again[0][0].row) == bool(kept)
 
 
 @pytest.mark.parametrize("block", [1, 4, 100])
