@@ -21,7 +21,7 @@ DATES = {
     "retina": None,
     "rocket": "2015:02:11",
 }
-MANY = 150
+MANY = 300
 
 
 def write_photos(folder: Path) -> None:
