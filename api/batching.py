@@ -40,8 +40,8 @@ class Batcher(Generic[T, R]):
     most `largest`, one of each caller in turn. `work` runs in a thread of its own, one call at a time; it returns, or
     raises for all, and an exception among its results is raised for that item alone.
 
-    Items go from one batcher to the next without the event loop: where much is asked at once, each time that a query
-    waits for that is longer than its work.
+    Items go from one batcher to the next without the event loop: where much is asked at once, a query would
+    wait longer for its turn there, at each step, than its work takes.
     """
 
     def __init__(self, name: str, work: Callable[[list[T]], Sequence[R | Exception]], largest: int) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, ParamSpec, Protocol, TypeVar
@@ -21,7 +21,7 @@ from api.shelves import Shelves
 from api.turns import FairGate
 from embeddings.decoding import Picture
 from embeddings.embedder import BATCH, Embedding
-from embeddings.errors import LookalikeError, StoreUnavailable
+from embeddings.errors import StoreUnavailable
 from embeddings.images import Box, DecodedImage, InputSpec
 from embeddings.machine import processors
 from embeddings.records import Hit, ModelIdentity, Row, Store
@@ -136,8 +136,7 @@ class Service:
 
     async def see(self, read: Callable[[], bytes], box: Box | None = None) -> Seen:
         """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
-        async with self._looking(read, box) as seen:
-            return await asyncio.wrap_future(seen)
+        return await asyncio.wrap_future(await self._look(read, box))
 
     async def search(self, query: Query) -> Found:
         """Return the nearest rows."""
@@ -147,9 +146,9 @@ class Service:
         self, read: Callable[[], bytes], box: Box | None, query: Callable[[np.ndarray], Query]
     ) -> tuple[Seen, Found]:
         """Do as `see`, then as `search` for what `query` makes of the vector."""
-        async with self._looking(read, box) as seen:
-            asked = self._searches.after(seen, lambda it: _Timed(query(it.embedding.vector), time.perf_counter()))
-            found = await asyncio.wrap_future(asked)
+        seen = await self._look(read, box)
+        asked = self._searches.after(seen, lambda it: _Timed(query(it.embedding.vector), time.perf_counter()))
+        found = await asyncio.wrap_future(asked)
         return seen.result(), found
 
     async def preview(self, read: Callable[[], bytes]) -> bytes:
@@ -171,9 +170,8 @@ class Service:
             log.warning("%s", error)
         return made
 
-    @asynccontextmanager
-    async def _looking(self, read: Callable[[], bytes], box: Box | None) -> AsyncIterator[Future[Seen]]:
-        """Give the future of what the network sees in a picture, and have its place until the block ends."""
+    async def _look(self, read: Callable[[], bytes], box: Box | None) -> Future[Seen]:
+        """Return the future of what the network sees in a picture, once there is room for it."""
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
 
@@ -181,15 +179,17 @@ class Service:
             now = time.perf_counter()
             return _Timed(image, now, now - started)
 
-        async with self._seeing.entered():
+        with ExitStack() as entered:
+            await self._seeing.enter()
+            entered.callback(self._seeing.leave)
             await self._decoding.enter()
-            try:
-                decoding = self.embedder.submit(read, box)
-            except LookalikeError:
-                self._decoding.leave()
-                raise
-            decoding.add_done_callback(lambda _: _soon(loop, self._decoding.leave))
-            yield self._engine.after(decoding, decoded)
+            entered.callback(self._decoding.leave)
+            decoding = self.embedder.submit(read, box)
+            entered.pop_all()  # from here on each is left when its work is done
+        seen = self._engine.after(decoding, decoded)
+        decoding.add_done_callback(lambda _: _soon(loop, self._decoding.leave))
+        seen.add_done_callback(lambda _: _soon(loop, self._seeing.leave))
+        return seen
 
     def _finish(self, decoded: list[_Timed[DecodedImage]]) -> list[Seen]:
         self.metrics.batch("network", len(decoded))
