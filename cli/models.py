@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
+from huggingface_hub import try_to_load_from_cache
 
 from cli.common import json_option, print_json, progress_bar, settings_with
 from embeddings.embedder import BATCH
@@ -24,7 +25,11 @@ SPEEDS = "speeds.json"
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A model worth its time. `top1` is timm's published ImageNet-1k accuracy in percent, at `top1_size` pixels."""
+    """A model worth its time.
+
+    `parameters` is their number, `input_size` in pixels; `top1` is timm's published ImageNet-1k accuracy in percent, at
+    `top1_size` pixels.
+    """
 
     name: str
     weights: str
@@ -61,16 +66,28 @@ def models(measure: bool, find: str | None, as_json: bool) -> None:
 
 
 def _suggestions(speeds: dict[str, float]) -> list[Suggestion]:
-    from embeddings import networks  # noqa: PLC0415 - torch, which most commands do without
-
     text = (files("embeddings") / "data" / "models.csv").read_text(encoding="utf-8")
-    rows = []
-    for row in csv.DictReader(text.splitlines()):
-        outline = networks.outline(row["name"])
-        weights = "packaged" if row["name"] in PACKAGED else outline.weights
-        facts = (outline.parameters, outline.dimension, outline.input_size, float(row["top1"]), int(row["top1_size"]))
-        rows.append(Suggestion(row["name"], weights, *facts, speeds.get(row["name"])))
-    return rows
+    return [
+        Suggestion(
+            row["name"],
+            _weights(row["name"], row["hub"]),
+            int(row["parameters"]),
+            int(row["dimension"]),
+            int(row["input_size"]),
+            float(row["top1"]),
+            int(row["top1_size"]),
+            speeds.get(row["name"]),
+        )
+        for row in csv.DictReader(text.splitlines())
+    ]
+
+
+def _weights(name: str, hub: str) -> str:
+    """Return where a model's weights are; `hub` is their repository."""
+    if name in PACKAGED:
+        return "packaged"
+    cached = try_to_load_from_cache(hub, "model.safetensors")
+    return "on this machine" if isinstance(cached, str) else "on the hub"
 
 
 def _speeds(settings: Settings) -> dict[str, float]:
@@ -106,7 +123,7 @@ def _speed(name: str, settings: Settings) -> float:
 
 
 def _fitting(pattern: str) -> list[str]:
-    import timm  # noqa: PLC0415 - as above
+    import timm  # noqa: PLC0415 - torch, which most commands do without
 
     return list(timm.list_models(pattern, pretrained=True))
 

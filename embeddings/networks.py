@@ -6,13 +6,11 @@ import logging
 import pickle
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_model_data_config
 from timm.models import load_state_dict
@@ -20,16 +18,6 @@ from timm.models import load_state_dict
 from embeddings.errors import ModelError
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-
-
-@dataclass(frozen=True)
-class Outline:
-    """An architecture's size, known without its weights; `weights` says where those are."""
-
-    parameters: int
-    dimension: int
-    input_size: int
-    weights: str
 
 
 class Network(torch.nn.Module):
@@ -114,17 +102,6 @@ def untrained(name: str) -> Network:
     """Return a timm model with random weights, for measuring its speed."""
     _check_name(name)
     return _network(timm.create_model(name))
-
-
-def outline(name: str) -> Outline:
-    """Return a timm model's size without making its tensors."""
-    with torch.device("meta"):
-        trunk: Any = timm.create_model(name)
-    parameters = sum(p.numel() for p in trunk.parameters())
-    config = resolve_model_data_config(trunk)
-    cached = try_to_load_from_cache(trunk.pretrained_cfg.get("hf_hub_id") or "", "model.safetensors")
-    where = "on this machine" if isinstance(cached, str) else "on the hub"
-    return Outline(parameters, trunk.head_hidden_size, config["input_size"][1], where)
 
 
 def class_names(network: Network, path: Path | None) -> tuple[tuple[str, str], ...]:

@@ -1,13 +1,16 @@
 """Models by name: packaged weights, checkpoints of all kinds, and every way to get it wrong."""
 
+import csv
 import json
 import pickle
+from importlib.resources import files
 
 import numpy as np
 import pytest
 import safetensors.torch
 import timm
 import torch
+from timm.data import resolve_model_data_config
 from toy import picture
 
 from embeddings.embedder import Embedder
@@ -193,3 +196,16 @@ def test_a_calibration_that_was_fitted_here_is_used(tmp_path):
         (after,) = embedder.embed([picture("red", "blue")])
     assert after.labels()[0].confidence < before.labels()[0].confidence
     assert np.array_equal(before.vector, after.vector)
+
+
+def test_what_is_said_of_models_is_what_timm_has():
+    """`lookalike models` reads a table, so that nobody waits for eleven networks to be made."""
+    text = (files("embeddings") / "data" / "models.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        with torch.device("meta"):
+            network = timm.create_model(row["name"])
+        said = tuple(int(row[column]) for column in ("parameters", "dimension", "input_size"))
+        parameters = sum(p.numel() for p in network.parameters())
+        size = resolve_model_data_config(network)["input_size"][1]
+        assert said == (parameters, network.head_hidden_size, size), row["name"]
+        assert row["hub"] == network.pretrained_cfg["hf_hub_id"]
