@@ -28,14 +28,11 @@ from typing import Any
 import httpx
 import numpy as np
 import skimage
+from abuse import Abuser, Heard, resident, tally, temporary_files
 
 from api.keys import KeyFile, Scope, new_key
 from benchmarks.common import until_it_serves
 from benchmarks.reporting import write_results
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from abuse import Abuser, Heard, resident, tally, temporary_files
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 PHOTO = PHOTOS / "rocket.jpg"

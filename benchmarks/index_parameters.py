@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from milvus_server import running_server
 from pymilvus import DataType, MilvusClient
 
 from benchmarks.common import fresh, write_results
@@ -31,7 +32,6 @@ from embeddings.spaces import Projection
 from indexer.listing import chunks
 from indexer.pipeline import index_source
 from indexer.sources import Folder
-from tests.milvus_server import running_server
 
 LIMIT = 10
 QUERIES = 200

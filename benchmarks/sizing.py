@@ -19,12 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from milvus_server import running_server
 
 from benchmarks.common import write_results
 from embeddings.errors import StoreUnavailable
 from embeddings.records import Collection, ModelIdentity, Row, Tag
 from embeddings.store import open_store
-from tests.milvus_server import running_server
 
 COLLECTION = "sizing"
 ROWS_A_CALL = 2_000

@@ -25,6 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from milvus_server import running_server
 from pymilvus import MilvusClient
 
 from benchmarks.common import write_results
@@ -34,7 +35,6 @@ from embeddings.store import open_store
 from embeddings.store.rows import SCALARS, normalise, to_record
 from embeddings.store.server import ServerBackend
 from indexer.listing import chunks
-from tests.milvus_server import running_server
 
 DIMENSION = 1280
 MODEL = ModelIdentity("store-benchmark", "0" * 12, DIMENSION)
