@@ -8,6 +8,7 @@ from itertools import starmap
 from typing import Any
 
 import numpy as np
+import orjson
 
 from embeddings.errors import UsageError
 from embeddings.records import Known, Row, Span, Tag
@@ -84,14 +85,14 @@ def from_record(record: Mapping[str, Any]) -> Row:
         content_hash=as_written(record["content_hash"]),
         phash=record["phash"] % 2**64,
         vector=None if vector is None else np.asarray(vector, dtype=np.float32),
-        tags=tuple(starmap(Tag, _from_json(record["tags"])[0])),
+        tags=tuple(starmap(Tag, _pairs(record["tags"]))),
         width=record["width"],
         height=record["height"],
         bytes=record["bytes"],
         taken_at=None if taken_at == _NO_TIME else _EPOCH + timedelta(seconds=taken_at),
         modified_at=record["modified_at"],
         indexed_at=_EPOCH_UTC + timedelta(microseconds=record["indexed_at"]),
-        meta=_from_json(record["meta"])[0],
+        meta={} if record["meta"] == "{}" else _from_json(record["meta"])[0],
     )
 
 
@@ -153,6 +154,14 @@ def _texts(row: Row) -> dict[str, str]:
 @lru_cache(10_000)  # as `tag_key` is
 def _quoted(name: str) -> str:
     return _to_json(name)
+
+
+def _pairs(tags: str) -> list[tuple[str, float]]:
+    try:
+        pairs: list[tuple[str, float]] = orjson.loads(tags)  # in less than half of the time
+    except orjson.JSONDecodeError:
+        pairs = _from_json(tags)[0]  # a name may have half of a surrogate pair, as a file's name may
+    return pairs
 
 
 def _size(record: Mapping[str, Any]) -> int:

@@ -60,6 +60,17 @@ def test_a_record_becomes_the_row_again() -> None:
     assert to_known(to_record(row())).content_hash == "h"
 
 
+@pytest.mark.parametrize("name", ["кошка", 'a "b" \\', "\x00", "half \ud800 of a pair"])
+def test_a_tag_may_have_any_name(name: str) -> None:
+    tags = (Tag(name, 0.5), Tag("x", 0.25))
+    assert from_record(to_record(row(tags=tags))).tags == tags
+
+
+@pytest.mark.parametrize("meta", [{}, {"n": 10**30, "": [None, 1.5, {"a": True}]}])
+def test_what_a_caller_keeps_comes_back_as_it_was(meta: dict[str, Any]) -> None:
+    assert from_record(to_record(row(meta=meta))).meta == meta
+
+
 def test_of_rows_with_one_id_the_last_is_taken() -> None:
     assert latest([row(bytes=1), row(id="b"), row(bytes=2)]) == [row(bytes=2), row(id="b")]
 
