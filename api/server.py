@@ -1,7 +1,6 @@
 """Runs the service until it is told to stop."""
 
 import gc
-import io
 import resource
 import signal
 import socket
@@ -13,7 +12,6 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from PIL import Image
 
 from api.app import create_app
 from api.connections import MOST, Connection, Peers
@@ -22,7 +20,7 @@ from api.guard import LOOPBACK
 from api.keys import KeyFile, KeyRing, parse_entry
 from api.logs import log_config
 from embeddings.embedder import Embedder
-from embeddings.errors import LookalikeError, UsageError
+from embeddings.errors import UsageError
 from embeddings.records import Store
 from embeddings.settings import Settings
 from embeddings.store import open_store
@@ -72,7 +70,7 @@ def serve_opened(
     """
     ring = ring or key_ring(settings, listener)
     settings.data.mkdir(parents=True, exist_ok=True)
-    _warm_up(embedder)
+    embedder.warm_up()
     with _taking(_address(listener)):
         listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
     with open_jobs(settings, store, embedder) as jobs:
@@ -135,18 +133,6 @@ def _is_loopback(listener: socket.socket) -> bool:
 def _hosts(listener: socket.socket, named: Collection[str]) -> frozenset[str] | None:
     """Return the host names that the service answers to: only a loopback address is known by so few."""
     return LOOPBACK | set(named) if named or _is_loopback(listener) else None
-
-
-def _warm_up(embedder: Embedder) -> None:
-    """Start the decode processes and load the network, so that the first query finds them ready.
-
-    Raises what would keep every query from an answer.
-    """
-    picture = io.BytesIO()
-    Image.new("RGB", (64, 64), (90, 120, 150)).save(picture, "PNG")
-    (result,) = embedder.embed([picture.getvalue()])
-    if isinstance(result, LookalikeError):
-        raise result
 
 
 class _Server(uvicorn.Server):

@@ -40,7 +40,8 @@ class DecodePool(Closing):
     def __init__(self, limits: DecodeLimits, processes: int = 0) -> None:
         """Take the limits and the number of processes (0: one a processor); start nothing."""
         self._limits = limits
-        self._executor = ThreadPoolExecutor(processes or processors(), thread_name_prefix="decode")
+        self.processes = processes or processors()
+        self._executor = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         self._lock = threading.Lock()
         self._decoders: set[Decoder] = set()
         self._idle: list[Decoder] = []

@@ -1,5 +1,6 @@
 """Bytes of images to vectors and labels: the decode pool, the engine and the tagger in one place."""
 
+import io
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -8,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 
 import numpy as np
+from PIL import Image
 
 from embeddings.calibration import temperature
 from embeddings.closing import Closing
@@ -87,6 +89,17 @@ class Embedder(Closing):
         """The engine with the network loaded. Raises ModelError if that fails."""
         with self._loading:
             return self._engine
+
+    def warm_up(self) -> None:
+        """Start the decode processes and load the network, so that the first images find them ready.
+
+        Raises what would keep every image from being embedded.
+        """
+        picture = io.BytesIO()
+        Image.new("RGB", (64, 64), (90, 120, 150)).save(picture, "PNG")
+        for result in self.embed([picture.getvalue()] * self.pool.processes):
+            if isinstance(result, LookalikeError):
+                raise result
 
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
         """Start decoding one image; the future raises ImageError, and what the reading of the picture raises."""

@@ -69,6 +69,9 @@ class ToyEmbedder(Closing):
     def vocabulary(self) -> frozenset[str]:
         return self._tagger.vocabulary
 
+    def warm_up(self) -> None:
+        self.embed([picture("red")])
+
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
         return self.pool.decode(picture, SPEC, box)
 

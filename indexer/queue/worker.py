@@ -45,6 +45,7 @@ def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency
         stack.callback(records.close)
         leaving = stack.enter_context(_leaving())
         log.info("loading %s", embedder.identity.name)
+        embedder.warm_up()
         engine = embedder.engine
         if not _await(records, store, leaving):
             return

@@ -3,7 +3,9 @@
 import csv
 import json
 import pickle
+import sys
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,3 +211,14 @@ def test_what_is_said_of_models_is_what_timm_has():
         size = resolve_model_data_config(network)["input_size"][1]
         assert said == (parameters, network.head_hidden_size, size), row["name"]
         assert row["hub"] == network.pretrained_cfg["hf_hub_id"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes where Linux has them")
+def test_a_warm_embedder_has_all_its_processes(tmp_path):
+    def children() -> set[str]:
+        return {child for file in Path("/proc/self/task").glob("*/children") for child in file.read_text().split()}
+
+    with Embedder(Settings(data=tmp_path, decode_processes=3)) as embedder:
+        before = children()
+        embedder.warm_up()
+        assert len(children() - before) == 3
