@@ -180,15 +180,15 @@ class Service:
             return _Timed(image, now, now - started)
 
         with ExitStack() as entered:
-            await self._seeing.enter()
-            entered.callback(self._seeing.leave)
-            await self._decoding.enter()
-            entered.callback(self._decoding.leave)
+            leave_seeing = await self._seeing.enter()
+            entered.callback(leave_seeing)
+            leave_decoding = await self._decoding.enter()
+            entered.callback(leave_decoding)
             decoding = self.embedder.submit(read, box)
             entered.pop_all()  # from here on each is left when its work is done
         seen = self._engine.after(decoding, decoded)
-        decoding.add_done_callback(lambda _: _soon(loop, self._decoding.leave))
-        seen.add_done_callback(lambda _: _soon(loop, self._seeing.leave))
+        decoding.add_done_callback(lambda _: _soon(loop, leave_decoding))
+        seen.add_done_callback(lambda _: _soon(loop, leave_seeing))
         return seen
 
     def _finish(self, decoded: list[_Timed[DecodedImage]]) -> list[Seen]:

@@ -1,13 +1,17 @@
 """Fair shares: what many callers wait for is given to them in turn, and nobody may have too much under way."""
 
 import asyncio
+import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+LATELY = 1.0  # seconds
 
 _caller: ContextVar[str] = ContextVar("caller", default="-")
 
@@ -74,6 +78,15 @@ class Turns(Generic[T]):
             self._waiting[who] = items  # at the end
         return item
 
+    def next_of(self, may: Callable[[str], bool]) -> tuple[str, T] | None:
+        """Take out the item whose turn it is among those of callers who may; return its caller too."""
+        for _ in range(len(self._waiting)):
+            who = next(iter(self._waiting))
+            if may(who):
+                return who, self.next()
+            self._waiting.move_to_end(who)
+        return None
+
 
 class Turnstile:
     """Lets those who come through one at a time, by turns of their callers, with a round of the event loop between two.
@@ -108,40 +121,64 @@ class Turnstile:
 
 
 class FairGate:
-    """Lets `places` in at once, as a semaphore does; those who wait come in by turns of their callers."""
+    """Lets `places` in at once, as a semaphore does; those who wait come in by turns of their callers.
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    Whoever is alone may have all places. Where others were there lately, nobody gets more than an equal part: what they
+    send next would otherwise find the processors taken by what somebody had begun before.
+    """
+
+    def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._places = places
+        self._clock = clock
+        self._held: Counter[str] = Counter()
         self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._lately: OrderedDict[str, float] = OrderedDict()  # callers by the time they came or left last
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
         """Hold a place while the block lasts."""
-        await self.enter()
+        leave = await self.enter()
         try:
             yield
         finally:
-            self.leave()
+            leave()
 
-    async def enter(self) -> None:
-        """Wait for a place; `leave` gives it back."""
-        if self._free:
-            self._free -= 1
-            return
+    async def enter(self) -> Callable[[], None]:
+        """Wait for a place and return what gives it back."""
+        who = current_caller()
+        leave = partial(self._leave, who)
+        self._note(who)
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(mine)
+        self._admit()
         try:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():  # it was let in, and will not come
-                self.leave()
+                leave()
             raise
+        return leave
 
-    def leave(self) -> None:
-        """Give a place to whose turn it is."""
-        while len(self._waiting):
-            following = self._waiting.next()
-            if not following.done():
-                following.set_result(None)
-                return
-        self._free += 1
+    def _leave(self, who: str) -> None:
+        self._note(who)
+        self._held[who] -= 1
+        if not self._held[who]:
+            del self._held[who]
+        self._admit()
+
+    def _admit(self) -> None:
+        while following := self._waiting.next_of(self._has_place):
+            caller, future = following
+            if not future.done():  # otherwise it was given up
+                self._held[caller] += 1
+                future.set_result(None)
+
+    def _note(self, who: str) -> None:
+        now = self._clock()
+        self._lately[who] = now
+        self._lately.move_to_end(who)
+        while next(iter(self._lately.values())) < now - LATELY:
+            self._lately.popitem(last=False)
+
+    def _has_place(self, who: str) -> bool:
+        return self._held.total() < self._places and self._held[who] < max(1, self._places // len(self._lately))

@@ -1,6 +1,7 @@
 """Turns: one caller's many requests do not keep another's few from being next."""
 
 import asyncio
+from collections.abc import Callable
 
 from api.batching import Batcher
 from api.turns import FairGate, Shares, Turns, Turnstile, on_behalf_of
@@ -36,16 +37,61 @@ def test_a_gate_lets_the_next_caller_in_before_the_rest_of_the_first() -> None:
 def test_who_gives_up_waiting_takes_no_place() -> None:
     async def scene() -> None:
         gate = FairGate(1)
-        await gate.enter()
+        leave = await gate.enter()
         waiting, let_in = asyncio.ensure_future(gate.enter()), asyncio.ensure_future(gate.enter())
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.sleep(0)
-        gate.leave()  # passes over the one who gave up, and lets the other in, who gives up at that very moment
+        leave()  # passes over the one who gave up, and lets the other in, who gives up at that very moment
         let_in.cancel()
         await asyncio.gather(waiting, let_in, return_exceptions=True)
         async with asyncio.timeout(5), gate.entered():
             pass
+
+    asyncio.run(scene())
+
+
+def test_whoever_is_alone_has_all_places_and_in_company_an_equal_part() -> None:
+    now = 0.0
+
+    async def scene() -> None:
+        nonlocal now
+        gate = FairGate(6, lambda: now)
+        inside: dict[str, list[Callable[[], None]]] = {"ann": [], "eve": []}
+        visits: list[asyncio.Task[None]] = []
+
+        async def visit(who: str) -> None:
+            with on_behalf_of(who):
+                inside[who].append(await gate.enter())
+
+        async def then(eve: int, ann: int) -> None:
+            for _ in range(4):
+                await asyncio.sleep(0)
+            assert {who: len(leaves) for who, leaves in inside.items()} == {"eve": eve, "ann": ann}
+
+        def come(who: str, number: int) -> None:
+            visits.extend(asyncio.create_task(visit(who)) for _ in range(number))
+
+        def leave(who: str, number: int) -> None:
+            for _ in range(number):
+                inside[who].pop()()
+
+        come("eve", 20)
+        await then(eve=6, ann=0)
+        come("ann", 1)
+        await then(eve=6, ann=0)  # no place is taken away
+        leave("eve", 3)
+        await then(eve=3, ann=1)  # two places are left to ann
+        come("ann", 1)
+        await then(eve=3, ann=2)
+        leave("ann", 2)
+        await then(eve=3, ann=0)  # she may come again
+        now += 2
+        leave("eve", 1)
+        await then(eve=6, ann=0)  # she has not
+        for one in visits:
+            one.cancel()
+        await asyncio.gather(*visits, return_exceptions=True)
 
     asyncio.run(scene())
 
