@@ -139,8 +139,11 @@ class Collection(Protocol):
     def known(self, source: str | None = None) -> Iterator[Known]:
         """Yield what is known of every row (of one source), as of the call's start."""
 
-    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
-        """Return what is known of the rows with these ids, by id; any number of them, in one call if possible."""
+    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
+        """Return what is known of the rows with these ids, by id; any number of them, in one call if possible.
+
+        As of the call's start; what others wrote in the last seconds may be missing unless `sure`, which takes longer.
+        """
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         """Return, for each content hash that is in the collection, one row with its vector."""

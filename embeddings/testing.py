@@ -90,7 +90,7 @@ class MemoryCollection:
         rows = [row for row in self._rows.values() if source is None or row.source == source]
         return map(_known, rows)
 
-    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
+    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
         kept = self._rows
         return {id_: _known(kept[id_]) for id_ in ids if id_ in kept}
 

@@ -29,16 +29,19 @@ class Block:
         return len(self.ids) - len(self.new)
 
 
-def difference(source: str, listed: Iterable[Reference | Unlistable], collection: Ledger) -> Iterator[Block]:
+def difference(
+    source: str, listed: Iterable[Reference | Unlistable], collection: Ledger, sure: bool = True
+) -> Iterator[Block]:
     """Yield everything that was listed of the source with this name, in its order, compared with the collection.
 
+    What others wrote in the last seconds may count as missing unless `sure`, for which a server waits a tenth of one.
     The first block comes as soon as it is compared; later on a few are asked for ahead, for a server takes its time.
     """
     waiting: deque[Future[Block]] = deque()
     with ThreadPoolExecutor(BLOCKS_AHEAD, "compare") as threads:
         try:
             for number, items in enumerate(chunks(listed, COMPARED)):
-                waiting.append(threads.submit(_compared, source, items, collection))
+                waiting.append(threads.submit(_compared, source, items, collection, sure))
                 while waiting and (len(waiting) > min(number, BLOCKS_AHEAD) or waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
@@ -47,10 +50,10 @@ def difference(source: str, listed: Iterable[Reference | Unlistable], collection
             threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _compared(source: str, items: list[Reference | Unlistable], collection: Ledger) -> Block:
+def _compared(source: str, items: list[Reference | Unlistable], collection: Ledger, sure: bool) -> Block:
     references = [item for item in items if isinstance(item, Reference)]
     ids = [reference_id(source, reference) for reference in references]
-    known = collection.known_among(ids)
+    known = collection.known_among(ids, sure)
     new = [r for id_, r in zip(ids, references, strict=True) if not _unchanged(known.get(id_), source, r)]
     return Block(new, [item for item in items if isinstance(item, Unlistable)], ids)
 

@@ -18,8 +18,8 @@ class Ledger(Protocol):
     def known(self, source: str | None = None) -> Iterator[Known]:
         """Yield what is known of every row (of one source), as of the call's start."""
 
-    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
-        """Return what is known of the rows with these ids, by id."""
+    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
+        """Return what is known of the rows with these ids, by id; unless `sure`, others' may be as seconds ago."""
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         """Return, for each content hash that is in the collection, one row with its vector."""

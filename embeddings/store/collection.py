@@ -122,11 +122,11 @@ class MilvusCollection:
     def known(self, source: str | None = None) -> Iterator[Known]:
         return map(to_known, self._backend.select(self.real, list(KNOWN), Where(source=source), strong=True))
 
-    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
+    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
         found: dict[str, Known] = {}
         for start in range(0, len(ids), self._backend.most_ids):
             where = Where(ids=tuple(ids[start : start + self._backend.most_ids]))
-            records = self._backend.select(self.real, list(KNOWN), where, strong=True)
+            records = self._backend.select(self.real, list(KNOWN), where, strong=sure)
             found |= {known.id: known for known in map(to_known, records)}
         return found
 

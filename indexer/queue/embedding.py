@@ -112,8 +112,11 @@ def _check(stop: Stop) -> None:
 
 
 def _missing(source: Source, references: tuple[Reference, ...], collection: Ledger) -> Iterator[Reference]:
-    """Yield what the collection does not have: it may have been indexed by a worker that vanished before it said so."""
-    for block in difference(source.name, references, collection):
+    """Yield what the collection does not have: it may have been indexed by a worker that vanished before it said so.
+
+    That was longer ago than a quick look can miss; what it misses all the same is done again, and changes nothing.
+    """
+    for block in difference(source.name, references, collection, sure=False):
         yield from block.new
 
 

@@ -140,9 +140,9 @@ class WatchedLedger:
     def known(self, source: str | None = None) -> Iterator[Known]:
         return self._collection.known(source)
 
-    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
+    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
         with self._figures.timed("compare"):
-            return self._collection.known_among(ids)
+            return self._collection.known_among(ids, sure)
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         with self._figures.timed("compare"):

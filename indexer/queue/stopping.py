@@ -127,8 +127,8 @@ class Patient:
     def known(self, source: str | None = None) -> Iterator[Known]:
         return self._collection.known(source)  # who iterates must begin anew where it breaks off
 
-    def known_among(self, ids: Sequence[str]) -> dict[str, Known]:
-        return self._stop.patiently(self._collection.known_among, ids)
+    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
+        return self._stop.patiently(self._collection.known_among, ids, sure)
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         return self._stop.patiently(self._collection.find_content, hashes)
