@@ -1,12 +1,13 @@
 """What the queue costs: a folder indexed by workers against the same work in one process, side by side in one run.
 
-    LOOKALIKE_MILVUS_URI=... LOOKALIKE_REDIS_URL=... python -m benchmarks.orchestration FOLDER [--rounds 3]
+    LOOKALIKE_MILVUS_URI=... LOOKALIKE_REDIS_URL=... python -m benchmarks.orchestration FOLDER [--rounds 6]
 
-Each round indexes the folder into a new collection of the same Milvus server three times: in this process
-(`index_source`, what `lookalike index` runs), as a job with one worker, as a job with two workers that share the cores.
-Models are loaded and the collection is
-made before the clock starts. The seconds of a job are from the begin of its planning to its end, with the
-comparison of source and collection that ends it.
+Each round indexes the folder into a new collection of the same Milvus server three times, in turning order: in this
+process (`index_source`, what `lookalike index` runs), as a job with one worker, as a job with two workers that share
+the cores. Models are loaded and the collection is made before the clock starts. The seconds of a job are from the begin
+of its planning to its end, with the comparison of source and collection that ends it. Processor seconds are those of
+this process or the workers, with their decode processes, and of Redis; they vary less than what a clock shows. Shares
+and ratios are medians of those of the rounds.
 """
 
 import argparse
@@ -16,12 +17,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from benchmarks.common import write_results
+from benchmarks.trees import tree_processor_seconds
 from embeddings.embedder import Embedder
 from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
@@ -36,69 +42,105 @@ START_SECONDS = 120.0
 COMMAND = Path(sys.executable).parent / "lookalike"
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What an index took: seconds by the clock, and of the processors without those of Milvus."""
+
+    seconds: float
+    processor: float
+
+
 def main() -> None:
     """Measure and write the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
     source, settings = Folder(arguments.folder), read_settings()
     images = sum(isinstance(item, Reference) for item in source.references())
-    seconds: dict[str, list[float]] = {"one_process": [], "one_worker": [], "two_workers": []}
     with (
         open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout) as store,
         Embedder(settings) as embedder,
         open_queue(settings, embedder) as jobs,
+        redis.Redis.from_url(settings.redis_url) as server,
     ):
+        ways: dict[str, Callable[[], Taken]] = {
+            "one_process": lambda: in_process(source, store, embedder, settings),
+            "one_worker": lambda: by_workers(1, source, store, embedder, jobs, server),
+            "two_workers": lambda: by_workers(2, source, store, embedder, jobs, server),
+        }
+        taken: dict[str, list[Taken]] = {name: [] for name in ways}
+        names = deque(ways)
         for number in range(arguments.rounds + 1):  # the first warms everything up
-            round_ = {
-                "one_process": in_process(source, store, embedder, settings),
-                "one_worker": by_workers(1, source, store, embedder, jobs),
-                "two_workers": by_workers(2, source, store, embedder, jobs),
-            }
-            if number:
-                for name, value in round_.items():
-                    seconds[name].append(round(value, 2))
-            print(f"round {number}: {round_}", flush=True)
-    write_results("orchestration", _results(source, images, settings, seconds))
+            round_ = {name: ways[name]() for name in names}
+            names.rotate(1)
+            print(f"round {number}: {round_}", file=sys.stderr, flush=True)
+            for name, value in round_.items() if number else ():
+                taken[name].append(value)
+    write_results("orchestration", _results(source, images, settings, taken))
 
 
-def _results(source: Folder, images: int, settings: Settings, seconds: dict[str, list[float]]) -> dict[str, Any]:
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+def _results(source: Folder, images: int, settings: Settings, taken: dict[str, list[Taken]]) -> dict[str, Any]:
+    seconds = {name: [round(one.seconds, 2) for one in values] for name, values in taken.items()}
+    processor = {name: [round(one.processor, 2) for one in values] for name, values in taken.items()}
     return {
         "folder": Path(source.root).name,
         "images": images,
         "chunk": settings.chunk,
         "seconds": seconds,
-        "orchestration_share": round(1 - median["one_process"] / median["one_worker"], 4),
-        "two_workers_to_one": round(median["one_worker"] / median["two_workers"], 4),
+        "processor_seconds": processor,
+        "orchestration_share": round(1 - median_ratio(seconds["one_process"], seconds["one_worker"]), 4),
+        "orchestration_share_of_processors": round(
+            1 - median_ratio(processor["one_process"], processor["one_worker"]), 4
+        ),
+        "two_workers_to_one": round(median_ratio(seconds["one_worker"], seconds["two_workers"]), 4),
     }
 
 
-def in_process(source: Folder, store: Store, embedder: Embedder, settings: Settings) -> float:
-    """Return the seconds that this process takes."""
+def median_ratio(ours: list[float], others: list[float]) -> float:
+    """Return the median of the ratios round by round."""
+    return statistics.median(one / other for one, other in zip(ours, others, strict=True))
+
+
+def in_process(source: Folder, store: Store, embedder: Embedder, settings: Settings) -> Taken:
+    """Return what this process takes."""
     collection = store.create("orchestration", embedder.identity)
     try:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), tree_processor_seconds(os.getpid())
         progress = index_source(source, collection, embedder, settings.max_bytes, False, lambda _: None)
-        seconds = time.perf_counter() - began
+        taken = Taken(time.perf_counter() - began, tree_processor_seconds(os.getpid()) - busy)
         assert progress.failed == 0, progress.failures
-        return seconds
+        return taken
     finally:
         store.drop("orchestration")
 
 
-def by_workers(number: int, source: Folder, store: Store, embedder: Embedder, jobs: RedisJobs) -> float:
-    """Return the seconds that so many workers take."""
+def by_workers(
+    number: int,
+    source: Folder,
+    store: Store,
+    embedder: Embedder,
+    jobs: RedisJobs,
+    server: redis.Redis,
+) -> Taken:
+    """Return what so many workers, and Redis, take."""
     store.create("orchestration", embedder.identity)
-    with workers(number, jobs):
+    with workers(number, jobs) as processes:
+
+        def busy() -> float:
+            used = server.info("cpu")
+            own = used["used_cpu_user"] + used["used_cpu_sys"]
+            return own + sum(tree_processor_seconds(process.pid) for process in processes)
+
+        before = busy()
         job = jobs.start_from(source.root, "orchestration", False, {})
         while not job.state.ended:
             time.sleep(0.2)
             job = jobs.get(job.id)
+        taken = Taken(job.seconds, busy() - before)
     assert job.state is State.DONE, job
     store.drop("orchestration")
-    return job.seconds
+    return taken
 
 
 @contextmanager

@@ -123,11 +123,12 @@ def fill(source: Manifest, collection: Collection) -> None:
     vector = np.array([1, 0, 0, 0], np.float32)
     references = (item for item in source.references() if isinstance(item, Reference))
     for part in chunks(references, ROWS):
-        collection.upsert([_row(source.name, reference, vector) for reference in part])
+        collection.upsert([row_of(source.name, reference, vector) for reference in part])
     collection.flush()
 
 
-def _row(source: str, reference: Reference, vector: np.ndarray) -> Row:
+def row_of(source: str, reference: Reference, vector: np.ndarray) -> Row:
+    """Return the row that a reference would have, with a made-up vector."""
     return Row(
         id=reference_id(source, reference),
         source=source,
