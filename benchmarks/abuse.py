@@ -6,7 +6,9 @@ Starts the real service with the default model. Two honest clients, each with a 
 theirs, four times a second; abusers come from another address (127.0.0.2): uploads of 1 GB, false lengths, forms of
 10,000 parts, 500 slow connections, 5,000 queries at once, 100 connections that ask on and on, 5,000 searches by a photo
 at once; each first without a key, then with a valid one. Between two kinds, the clients' time in quiet is taken again.
-All share this machine's processors; abusers send with the least priority, as if that were another machine's work.
+All share this machine's processors; abusers send with the least priority, as if that were another machine's work. What
+that work alone costs the clients is told by waves of the same connections to a listener that refuses all of them, which
+is part of the abusers' own process ("sent elsewhere").
 """
 
 import argparse
@@ -31,6 +33,7 @@ import skimage
 from abuse import Abuser, Heard, resident, tally, temporary_files
 
 from api.keys import KeyFile, Scope, new_key
+from api.server import BACKLOG
 from benchmarks.common import until_it_serves
 from benchmarks.reporting import write_results
 
@@ -52,6 +55,8 @@ KINDS: dict[str, Callable[[Abuser, float], list[Awaitable[Heard | list[Heard]]]]
     "hammer": lambda abuser, seconds: [abuser.hammer(seconds) for _ in range(100)],
     "pictures": lambda abuser, seconds: [abuser.picture(PHOTO.read_bytes()) for _ in range(5000)],
 }
+WAVES = ("queries", "pictures")  # of connections that nearly all are refused
+REFUSAL = b'HTTP/1.1 503 Busy\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{"code": "busy"}'
 
 
 def main() -> None:
@@ -109,6 +114,11 @@ async def measured(
         heard = await abusing
         results[name] = {"abusers_heard": {f"{s} {c}".strip(): n for (s, c), n in tally(heard).items()}}
         print(name, under_abuse[name].summary(), results[name], file=sys.stderr, flush=True)
+    for kind in [kind for kind in WAVES if kind in kinds]:
+        abusing = asyncio.get_running_loop().run_in_executor(abusers, abuse_elsewhere, kind, seconds)
+        name = f"{kind}, sent elsewhere"
+        under_abuse[name] = await honest(address, honest_keys, abusing)
+        results[name] = {}
     results["quiet"] = Honest(quiet, 0).summary()
     for name, seen in under_abuse.items():
         ratio = seen.summary()["p99_ms"] / results["quiet"]["p99_ms"]
@@ -120,19 +130,36 @@ async def measured(
 
 def abuse(address: str, kind: str, seconds: float, key: str | None) -> list[Heard]:
     """Send one kind of abuse, again and again while there is time, from a process of its own."""
+    os.nice(LEAST_URGENT - os.nice(0))
+    return asyncio.run(waves(address, kind, seconds, key))
+
+
+def abuse_elsewhere(kind: str, seconds: float) -> None:
+    """Send the same to a listener in this process that refuses every connection at once."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(REFUSAL)
+        await writer.drain()
+        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0, backlog=BACKLOG) as server:
+            host, port = server.sockets[0].getsockname()
+            await waves(f"http://{host}:{port}", kind, seconds, None)
 
     os.nice(LEAST_URGENT - os.nice(0))
+    asyncio.run(scene())
 
-    async def scene() -> list[Heard]:
-        heard: list[Heard] = []
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            abuser = Abuser(address, source="127.0.0.2", key=key)
-            for one in await asyncio.gather(*KINDS[kind](abuser, seconds)):
-                heard += one if isinstance(one, list) else [one]
-        return heard
 
-    return asyncio.run(scene())
+async def waves(address: str, kind: str, seconds: float, key: str | None) -> list[Heard]:
+    """Send one kind of abuse again and again while there is time; return what was heard."""
+    heard: list[Heard] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        abuser = Abuser(address, source="127.0.0.2", key=key)
+        for one in await asyncio.gather(*KINDS[kind](abuser, seconds)):
+            heard += one if isinstance(one, list) else [one]
+    return heard
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""Take the pictures of the page that the documents show, from the real service in a real Chromium.
+
+    python tests/screenshots.py /home/ann
+
+HOME is a folder that is not there yet: its name is seen in the pictures, and it is removed at the end. It gets the
+photos of `make run` with a few copies, and a library with two damaged files.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import skimage
+from browser import PICTURES_ARE_THERE, chromium
+from page_photos import write_more
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from cli.run import DEMO_PHOTOS
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+COMMAND = Path(sys.executable).parent / "lookalike"
+DESK = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+PHONE = {
+    "viewport": {"width": 390, "height": 780},
+    "device_scale_factor": 1.5,
+    "color_scheme": "dark",
+    "is_mobile": True,
+    "has_touch": True,
+}
+JOB_SECONDS = 60
+QUALITY = 82
+
+
+def main() -> None:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("home", type=Path)
+    home = parser.parse_args().home
+    home.mkdir(parents=True)
+    try:
+        write_pictures(home / "Pictures")
+        write_more(home / "holidays")
+        with service(home) as address, chromium() as browser:
+            at_a_desk(browser, address, home / "Pictures" / "chelsea small.jpg")
+            on_a_phone(browser, address)
+    finally:
+        shutil.rmtree(home)
+
+
+def write_pictures(folder: Path) -> None:
+    """Write the demo's photos as JPEGs, and three copies: one exact, one cut, one small."""
+    folder.mkdir()
+    packaged = Path(skimage.__file__).parent / "data"
+    for name in DEMO_PHOTOS:
+        day = Image.Exif()
+        day[0x0132] = "2024:05:02 12:00:00"
+        Image.open(packaged / name).convert("RGB").save(folder / f"{Path(name).stem}.jpg", quality=92, exif=day)
+    shutil.copy(folder / "coffee.jpg", folder / "coffee again.jpg")
+    cat = Image.open(folder / "chelsea.jpg")
+    cat.crop((6, 4, 445, 296)).save(folder / "chelsea cropped.jpg", quality=85)
+    cat.resize((225, 150)).save(folder / "chelsea small.jpg", quality=85)
+
+
+@contextmanager
+def service(home: Path) -> Iterator[str]:
+    """Run `lookalike run` on the photos and give its address."""
+    settings = {"LOOKALIKE_DATA": str(home / "data"), "LOOKALIKE_LIBRARIES": f"holidays={home / 'holidays'}"}
+    process = subprocess.Popen(
+        [COMMAND, "run", home / "Pictures", "--port", "0"],
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        lines = (re.match(r"open (http\S+)", line) for line in process.stdout)
+        yield next(line[1] for line in lines if line)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+
+def at_a_desk(browser: Browser, address: str, query: Path) -> None:
+    """Search, narrow down, index and look for duplicates."""
+    with page_of(browser, DESK) as page:
+        page.goto(address)
+        keep(page, "start")
+        page.set_input_files("#picture", query)
+        wait_for_results(page)
+        keep(page, "search")
+        page.get_by_role("button", name="Search for a part").click()
+        keep(page, "part")
+        page.goto(address)
+        page.locator(".grid .card", has_text="chelsea.jpg").click()
+        wait_for_results(page)
+        page.goto(f"{page.url}&only=animal&min=0.2")
+        wait_for_results(page)
+        page.get_by_text("About this picture").click()
+        keep(page, "narrow")
+        page.get_by_role("link", name="Indexing").click()
+        for library in ("Pictures", "holidays"):
+            page.get_by_role("combobox", name="Library").select_option(library)
+            page.get_by_role("button", name="Start indexing").click()
+            expect(page.locator("main")).to_contain_text("Run again", timeout=1000 * JOB_SECONDS)
+            if library == "holidays":
+                keep(page, "failures")
+            page.get_by_role("link", name="All jobs").click()
+        keep(page, "jobs")
+        page.get_by_role("link", name="Duplicates").click()
+        expect(page.locator(".progress")).to_contain_text("Last looked", timeout=1000 * JOB_SECONDS)
+        page.reload()
+        expect(page.locator(".group").first).to_be_visible()
+        keep(page, "duplicates")
+
+
+def on_a_phone(browser: Browser, address: str) -> None:
+    """Begin, and look at one picture."""
+    with page_of(browser, PHONE) as page:
+        page.goto(address)
+        keep(page, "phone-start")
+        page.locator(".grid .card", has_text="motorcycle_left").click()
+        wait_for_results(page)
+        keep(page, "phone-picture")
+
+
+@contextmanager
+def page_of(browser: Browser, size: dict[str, object]) -> Iterator[Page]:
+    """Give a new window of a size."""
+    context = browser.new_context(locale="en-US", timezone_id="UTC", **size)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def wait_for_results(page: Page) -> None:
+    """Return when look-alikes are shown."""
+    expect(page.locator(".search .heading .quiet")).to_contain_text("nearest first")
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep what is to be seen, once its pictures are there."""
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function(PICTURES_ARE_THERE)
+    shot = IMAGES / f"{name}.png"
+    page.screenshot(path=shot, animations="disabled")
+    Image.open(shot).convert("RGB").save(shot.with_suffix(".webp"), quality=QUALITY, method=6)
+    shot.unlink()
+
+
+if __name__ == "__main__":
+    main()
