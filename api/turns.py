@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 LATELY = 1.0  # seconds
+PACE = 0.005  # seconds; longer than it takes to begin most requests
 
 _caller: ContextVar[str] = ContextVar("caller", default="-")
 
@@ -88,36 +89,72 @@ class Turns(Generic[T]):
         return None
 
 
+class Company:
+    """Who was there lately."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: OrderedDict[str, float] = OrderedDict()  # the latest at the end
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def note(self, who: str) -> None:
+        """Take down that somebody is there."""
+        now = self._clock()
+        self._seen[who] = now
+        self._seen.move_to_end(who)
+        while next(iter(self._seen.values())) < now - LATELY:
+            self._seen.popitem(last=False)
+
+
 class Turnstile:
     """Lets those who come through one at a time, by turns of their callers, with a round of the event loop between two.
 
     Whoever sends a hundred requests at once would otherwise have all of them begun in one round, and everybody else's
-    would wait for that at each of their steps.
+    would wait for that at each of their steps. In company, one caller's requests also begin some milliseconds apart.
     """
 
-    def __init__(self) -> None:
-        self._turning = False  # somebody went through in this round
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._company = Company(clock)
+        self._passed: OrderedDict[str, float] = OrderedDict()  # callers who passed within PACE, the latest at the end
         self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._next: asyncio.Handle | None = None  # what lets the next through
+        self._pausing = False  # that is so late because all who wait have passed just now
 
     async def passed(self) -> None:
-        """Return when it is the caller's turn: at once unless others have come in this round."""
-        loop = asyncio.get_running_loop()
-        if self._turning:
-            mine: asyncio.Future[None] = loop.create_future()
-            self._waiting.add(mine)
-            await mine
-        else:
-            self._turning = True
-            loop.call_soon(self._turn, loop)
+        """Return when it is the caller's turn: at once unless somebody has come in this round."""
+        who, loop = current_caller(), asyncio.get_running_loop()
+        self._company.note(who)
+        mine: asyncio.Future[None] = loop.create_future()
+        self._waiting.add(mine, who)
+        if self._pausing and self._next:
+            self._next.cancel()
+            self._next = None
+        if self._next is None:
+            self._turn(loop)
+        await mine
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        while len(self._waiting):
-            following = self._waiting.next()
-            if not following.done():  # otherwise it was given up
-                following.set_result(None)
-                loop.call_soon(self._turn, loop)
+        self._next, self._pausing = None, False
+        now = self._clock()
+        while self._passed and next(iter(self._passed.values())) <= now - PACE:
+            self._passed.popitem(last=False)
+        while following := self._waiting.next_of(self._may):
+            who, future = following
+            if not future.done():  # otherwise it was given up
+                self._passed[who] = now
+                self._passed.move_to_end(who)
+                future.set_result(None)
+                self._next = loop.call_soon(self._turn, loop)
                 return
-        self._turning = False
+        if len(self._waiting):
+            self._pausing = True
+            self._next = loop.call_later(PACE, self._turn, loop)
+
+    def _may(self, who: str) -> bool:
+        return who not in self._passed or len(self._company) == 1
 
 
 class FairGate:
@@ -129,10 +166,9 @@ class FairGate:
 
     def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = places
-        self._clock = clock
+        self._company = Company(clock)
         self._held: Counter[str] = Counter()
         self._waiting: Turns[asyncio.Future[None]] = Turns()
-        self._lately: OrderedDict[str, float] = OrderedDict()  # callers by the time they came or left last
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
@@ -147,7 +183,7 @@ class FairGate:
         """Wait for a place and return what gives it back."""
         who = current_caller()
         leave = partial(self._leave, who)
-        self._note(who)
+        self._company.note(who)
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(mine)
         self._admit()
@@ -160,7 +196,7 @@ class FairGate:
         return leave
 
     def _leave(self, who: str) -> None:
-        self._note(who)
+        self._company.note(who)
         self._held[who] -= 1
         if not self._held[who]:
             del self._held[who]
@@ -173,12 +209,5 @@ class FairGate:
                 self._held[caller] += 1
                 future.set_result(None)
 
-    def _note(self, who: str) -> None:
-        now = self._clock()
-        self._lately[who] = now
-        self._lately.move_to_end(who)
-        while next(iter(self._lately.values())) < now - LATELY:
-            self._lately.popitem(last=False)
-
     def _has_place(self, who: str) -> bool:
-        return self._held.total() < self._places and self._held[who] < max(1, self._places // len(self._lately))
+        return self._held.total() < self._places and self._held[who] < max(1, self._places // len(self._company))

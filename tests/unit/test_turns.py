@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from api.batching import Batcher
-from api.turns import FairGate, Shares, Turns, Turnstile, on_behalf_of
+from api.turns import PACE, FairGate, Shares, Turns, Turnstile, on_behalf_of
 
 
 def test_callers_take_turns_and_keep_their_own_order() -> None:
@@ -147,3 +147,41 @@ def test_a_turnstile_lets_one_in_a_round_and_callers_in_turn() -> None:
     assert [who for _, who in passed] == ["eve", "ann", "eve", "bob"]  # who gave up had its turn
     at = [number for number, _ in passed]
     assert at[0] < at[1] < at[2]
+
+
+def test_in_company_requests_of_one_caller_begin_apart_and_others_do_not_wait_for_that() -> None:
+    now = 0.0
+
+    async def scene() -> None:
+        nonlocal now
+        turnstile, passed = Turnstile(lambda: now), []
+
+        async def come(who: str) -> None:
+            with on_behalf_of(who):
+                await turnstile.passed()
+            passed.append(who)
+
+        await come("ann")
+        coming = [asyncio.create_task(come("eve")) for _ in range(3)]
+        await asyncio.sleep(4 * PACE)  # the clock stands still
+        assert passed == ["ann", "eve"]
+        await asyncio.wait_for(come("bob"), 10)
+        assert passed == ["ann", "eve", "bob"]
+        for number in (2, 3):
+            now += PACE
+            await asyncio.wait_for(asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED), 10)
+            coming = [task for task in coming if not task.done()]
+            await asyncio.sleep(4 * PACE)
+            assert passed.count("eve") == number
+
+    asyncio.run(scene())
+
+
+def test_whoever_is_alone_need_not_wait_between_two_requests() -> None:
+    async def scene() -> None:
+        turnstile = Turnstile(lambda: 0.0)
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                await turnstile.passed()
+
+    asyncio.run(scene())
