@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 MODULES = [module.name for module in pkgutil.iter_modules([str(ROOT / "benchmarks")])]
 
 
+@pytest.mark.slow  # a third of a minute, for torch and all else that they need
 def test_every_benchmark_can_be_started():
     command = [sys.executable, "-c", "".join(f"import benchmarks.{name}\n" for name in MODULES)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
