@@ -142,7 +142,7 @@ class Collection(Protocol):
     def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
         """Return what is known of the rows with these ids, by id; any number of them, in one call if possible.
 
-        As of the call's start; what others wrote in the last seconds may be missing unless `sure`, which takes longer.
+        As of the call's start; what others wrote or removed in the last seconds may not show unless `sure`.
         """
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:

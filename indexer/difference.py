@@ -34,7 +34,7 @@ def difference(
 ) -> Iterator[Block]:
     """Yield everything that was listed of the source with this name, in its order, compared with the collection.
 
-    What others wrote in the last seconds may count as missing unless `sure`, for which a server waits a tenth of one.
+    What others wrote or removed in the last seconds may not count unless `sure`, which a server waits for.
     The first block comes as soon as it is compared; later on a few are asked for ahead, for a server takes its time.
     """
     waiting: deque[Future[Block]] = deque()

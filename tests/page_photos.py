@@ -33,11 +33,16 @@ def write_photos(folder: Path) -> None:
         if day:
             exif[Base.DateTime] = f"{day} 12:00:00"
         Image.open(source).convert("RGB").save(folder / f"{name}.jpg", quality=92, exif=exif)
+    write_copies(folder)
+    Image.open(PACKAGED / "motorcycle_left.png").convert("RGB").save(folder / "motorcycle.jpg")
+
+
+def write_copies(folder: Path) -> None:
+    """Write three copies of photos that are there: one exact, one cut, one small."""
     shutil.copy(folder / "coffee.jpg", folder / "coffee again.jpg")
     cat = Image.open(folder / "chelsea.jpg")
     cat.crop((6, 4, 445, 296)).save(folder / "chelsea cropped.jpg", quality=85)
     cat.resize((225, 150)).save(folder / "chelsea small.jpg", quality=85)
-    Image.open(PACKAGED / "motorcycle_left.png").convert("RGB").save(folder / "motorcycle.jpg")
 
 
 def write_more(folder: Path) -> None:

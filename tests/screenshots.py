@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import skimage
 from browser import PICTURES_ARE_THERE, chromium
-from page_photos import write_more
+from page_photos import PACKAGED, write_copies, write_more
 from PIL import Image
+from PIL.ExifTags import Base
 from playwright.sync_api import Browser, Page, expect
 
 from cli.run import DEMO_PHOTOS
@@ -58,15 +58,11 @@ def main() -> None:
 def write_pictures(folder: Path) -> None:
     """Write the demo's photos as JPEGs, and three copies: one exact, one cut, one small."""
     folder.mkdir()
-    packaged = Path(skimage.__file__).parent / "data"
     for name in DEMO_PHOTOS:
         day = Image.Exif()
-        day[0x0132] = "2024:05:02 12:00:00"
-        Image.open(packaged / name).convert("RGB").save(folder / f"{Path(name).stem}.jpg", quality=92, exif=day)
-    shutil.copy(folder / "coffee.jpg", folder / "coffee again.jpg")
-    cat = Image.open(folder / "chelsea.jpg")
-    cat.crop((6, 4, 445, 296)).save(folder / "chelsea cropped.jpg", quality=85)
-    cat.resize((225, 150)).save(folder / "chelsea small.jpg", quality=85)
+        day[Base.DateTime] = "2024:05:02 12:00:00"
+        Image.open(PACKAGED / name).convert("RGB").save(folder / f"{Path(name).stem}.jpg", quality=92, exif=day)
+    write_copies(folder)
 
 
 @contextmanager

@@ -37,7 +37,8 @@ LEAVING_SECONDS = 30  # after which what is still held is left to the next worke
 def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency: int) -> None:
     """Do what messages ask for until SIGTERM or Ctrl-C; then hand back what is not done, and return.
 
-    Waits for Redis and Milvus where they are not there yet. Raises UsageError, ModelError.
+    Waits for Redis and Milvus where they are not there yet. Raises UsageError, ModelError, and
+    LookalikeError where no image can be decoded.
     """
     name = f"{socket.gethostname()}-{os.getpid()}"
     with ExitStack() as stack:
