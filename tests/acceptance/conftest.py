@@ -3,10 +3,11 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ import pytest
 import skimage
 
 COMMAND = Path(sys.executable).parent / "lookalike"
+PACKAGED = Path(skimage.__file__).parent / "data"
 
 
 @dataclass(frozen=True)
@@ -65,41 +67,74 @@ class Lookalike:
         )
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that the first process to ask for it has made, for all processes of a run."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            make(folder)
+            (folder / "done").touch()
+    return folder
+
+
+def convert_the_model(data: Path) -> None:
+    (data / "a.png").write_bytes((PACKAGED / "coffee.png").read_bytes())
+    first = Lookalike(data)("tag", data / "a.png")
+    assert (first.status, first.err) == (0, "")
+
+
+def data_directory(folder: Path, models: Path) -> Lookalike:
+    """Make a data directory whose model is converted already."""
+    folder.mkdir()
+    (folder / "models").symlink_to(models)
+    return Lookalike(folder)
+
+
+def write_six(folder: Path) -> Path:
+    """Write six photos with different contents."""
+    (folder / "album").mkdir(parents=True)
+    for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"):
+        (folder / name).write_bytes((PACKAGED / name).read_bytes())
+    for name in ("motorcycle_left.png", "motorcycle_right.png"):
+        (folder / "album" / name).write_bytes((PACKAGED / name).read_bytes())
+    return folder
+
+
 @pytest.fixture(scope="session")
 def models(tmp_path_factory) -> Path:
-    """A data directory whose model is converted already, once for all processes of a run."""
-    own = tmp_path_factory.getbasetemp()
-    data = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "with-models"
-    data.mkdir(exist_ok=True)
-    with (data / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (data / "done").exists():
-            (data / "a.png").write_bytes((Path(skimage.__file__).parent / "data" / "coffee.png").read_bytes())
-            first = Lookalike(data)("tag", data / "a.png")
-            assert (first.status, first.err) == (0, "")
-            (data / "done").touch()
-    return data / "models"
+    """The converted models of a data directory, to link to."""
+    return made_once(tmp_path_factory, "with-models", convert_the_model) / "models"
 
 
 @pytest.fixture
 def lookalike(tmp_path, models) -> Lookalike:
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "models").symlink_to(models)
-    return Lookalike(data)
+    return data_directory(tmp_path / "data", models)
 
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    """Six photos with different contents."""
-    folder = tmp_path / "photos"
-    (folder / "album").mkdir(parents=True)
-    packaged = Path(skimage.__file__).parent / "data"
-    for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"):
-        (folder / name).write_bytes((packaged / name).read_bytes())
-    for name in ("motorcycle_left.png", "motorcycle_right.png"):
-        (folder / "album" / name).write_bytes((packaged / name).read_bytes())
-    return folder
+    """Six photos of a test's own."""
+    return write_six(tmp_path / "photos")
+
+
+@pytest.fixture(scope="session")
+def indexed_photos(tmp_path_factory, models) -> Path:
+    """Six photos for tests that leave them as they are; `data`, beside them, has them indexed."""
+
+    def index(folder: Path) -> None:
+        done = data_directory(folder / "data", models)("index", write_six(folder / "photos"))
+        assert (done.status, done.err) == (0, "")
+
+    return made_once(tmp_path_factory, "with-photos", index) / "photos"
+
+
+@pytest.fixture
+def indexed(tmp_path, indexed_photos) -> Lookalike:
+    """The command with a data directory of its own, in which `indexed_photos` are indexed."""
+    return Lookalike(shutil.copytree(indexed_photos.parent / "data", tmp_path / "data", symlinks=True))
 
 
 @dataclass(frozen=True)
@@ -123,10 +158,8 @@ def page_stand(tmp_path_factory, models) -> Iterator[PageStand]:
     write_more(folder / "more")
     for seed, size in enumerate(SIZES):
         write_many(folder / f"many-{size}", seed)
-    (folder / "data").mkdir()
-    (folder / "data" / "models").symlink_to(models)
     libraries = ",".join(f"{name}={folder / name}" for name in ("more", *[f"many-{size}" for size in SIZES]))
-    lookalike, written = Lookalike(folder / "data"), folder / "log"
+    lookalike, written = data_directory(folder / "data", models), folder / "log"
     with written.open("wb") as log:
         arguments = ("run", folder / "photos", "--port", 0)
         process = lookalike.start(*arguments, log=log, LOOKALIKE_LIBRARIES=libraries)

@@ -108,18 +108,17 @@ def test_a_copy_that_is_stopped_goes_on_and_comes_back_whole(lookalike, tmp_path
     check("", tmp_path / "other", "again", rows)
 
 
-def test_searches_find_the_same_after_a_move(lookalike, photos, server):
-    lookalike("index", photos)
-    moved = lookalike("copy", "photos", "--to", server)
+def test_searches_find_the_same_after_a_move(indexed, indexed_photos, server):
+    moved = indexed("copy", "photos", "--to", server)
     assert (moved.status, moved.err) == (0, "")
-    assert f"photos in {lookalike.data} -> photos in {server}: 6 rows found, 6 copied, 0 there already" in moved.out
-    query = ("search", photos / "coffee.png", "--json")
-    before, after = lookalike(*query).json["results"], lookalike(*query, LOOKALIKE_MILVUS_URI=server).json["results"]
+    assert f"photos in {indexed.data} -> photos in {server}: 6 rows found, 6 copied, 0 there already" in moved.out
+    query = ("search", indexed_photos / "coffee.png", "--json")
+    before, after = indexed(*query).json["results"], indexed(*query, LOOKALIKE_MILVUS_URI=server).json["results"]
     assert [(one["id"], one["path"], one["tags"]) for one in after] == [
         (one["id"], one["path"], one["tags"]) for one in before
     ]
     # the folder's rows keep its name: nothing is indexed again
-    assert lookalike("index", photos, "--json", LOOKALIKE_MILVUS_URI=server).json["skipped"] == 6
+    assert indexed("index", indexed_photos, "--json", LOOKALIKE_MILVUS_URI=server).json["skipped"] == 6
 
 
 def test_uploads_are_found_under_the_new_name(lookalike):

@@ -12,9 +12,11 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from click.testing import CliRunner
 from timm.data import resolve_model_data_config
 from toy import picture
 
+from cli.models import models
 from embeddings.embedder import Embedder
 from embeddings.errors import ModelError
 from embeddings.models import PACKAGED, Model, packaged_file
@@ -211,6 +213,11 @@ def test_what_is_said_of_models_is_what_timm_has():
         size = resolve_model_data_config(network)["input_size"][1]
         assert said == (parameters, network.head_hidden_size, size), row["name"]
         assert row["hub"] == network.pretrained_cfg["hf_hub_id"]
+
+
+def test_other_models_are_found_by_a_pattern():
+    found = CliRunner().invoke(models, ["--find", "resnet18*", "--json"])
+    assert found.exit_code == 0 and {"name": "resnet18.a1_in1k"} in json.loads(found.output)["models"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes where Linux has them")
