@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from tempfile import SpooledTemporaryFile
@@ -156,19 +156,20 @@ async def _counted(request: Request, most: int, text: str) -> AsyncGenerator[byt
     if declared.isdigit() and int(declared) > most:
         raise ImageTooLarge(text)
     clock = asyncio.get_running_loop().time
-    started, count, parts = clock(), 0, aiter(request.stream())
-    while True:
-        try:
-            async with asyncio.timeout_at(started + GRACE + count / PACE):
-                part = await anext(parts, b"")
-        except TimeoutError as error:
-            raise RequestTooSlow from error
-        if not part:
-            return
-        count += len(part)
-        if count > most:
-            raise ImageTooLarge(text)
-        yield part
+    started, count = clock(), 0
+    async with aclosing(request.stream()) as parts:  # left to the event loop, it would be closed by a task of its own
+        while True:
+            try:
+                async with asyncio.timeout_at(started + GRACE + count / PACE):
+                    part = await anext(parts, b"")
+            except TimeoutError as error:
+                raise RequestTooSlow from error
+            if not part:
+                return
+            count += len(part)
+            if count > most:
+                raise ImageTooLarge(text)
+            yield part
 
 
 def _body(given: Mapping[str, Any], form: FormData, limits: Limits) -> Body:
