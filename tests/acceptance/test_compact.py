@@ -155,8 +155,9 @@ def test_what_cannot_be_made_compact_is_one_sentence(lookalike):
         (["holidays", "--dim", "128"], "no collection 'holidays'"),
         (["photos", "--back"], "is not compact: there is nothing to go back to"),
     ]:
-        result = lookalike("compact", *arguments)
+        result = lookalike.told("compact", *arguments)
         assert result.status == 2 and says in result.err, result.err
     assert (
-        lookalike("compact", "photos", "--drop", "--yes").out == "photos: there is nothing beside the vectors in use\n"
+        lookalike.told("compact", "photos", "--drop", "--yes").out
+        == "photos: there is nothing beside the vectors in use\n"
     )

@@ -127,11 +127,11 @@ def test_uploads_are_found_under_the_new_name(lookalike):
     uploads = lookalike.data / "uploads"
     (uploads / "photos").mkdir(parents=True)
     upload_path(first, uploads / "photos").write_bytes(b"bytes")
-    result = lookalike("copy", "photos", "two")
+    result = lookalike.told("copy", "photos", "two")
     assert result.status == 0 and f"2 uploaded pictures, whose files are in {uploads / 'two'}" in result.out
     assert f"files that are gone: 1 ({second})" in result.err
     assert upload_path(first, uploads / "two").read_bytes() == b"bytes"
-    report = lookalike("copy", "photos", "two", "--json").json
+    report = lookalike.told("copy", "photos", "two", "--json").json
     assert (report["skipped"], report["uploads"], report["files"], report["missing"]) == (4, 2, 0, [second])
 
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_copied_is_one_sentence_that_says_what_to_do(lookalike, t
         (["photos", "--to", "http://127.0.0.1:1"], "http://127.0.0.1:1 does not answer"),
         (["photos", "--to", other], "made with the model resnet50 (ba9876543210)"),
     ]:
-        result = lookalike("copy", *arguments)
+        result = lookalike.told("copy", *arguments)
         assert result.status == 2 and says in result.err, result.err
         assert result.out == "" and len(result.err.splitlines()) == 1 and "secret" not in result.err
     assert not (tmp_path / "nothing").exists()
@@ -162,8 +162,8 @@ def test_rows_of_two_collections_meet_only_when_asked(lookalike, tmp_path):
     rows = made_up(6)
     fill(lookalike.data, rows[:3])
     fill(tmp_path / "other", rows[2:])
-    refused = lookalike("copy", "photos", "--to", tmp_path / "other")
+    refused = lookalike.told("copy", "photos", "--to", tmp_path / "other")
     assert refused.status == 2 and "has 3 rows" in refused.err and "--merge" in refused.err
-    merged = lookalike("copy", "photos", "--to", tmp_path / "other", "--merge", "--json").json
+    merged = lookalike.told("copy", "photos", "--to", tmp_path / "other", "--merge", "--json").json
     assert (merged["copied"], merged["skipped"]) == (2, 1)
     check("", tmp_path / "other", "photos", rows)

@@ -66,7 +66,7 @@ def test_copies_are_found_and_nothing_is_touched(lookalike, album):
 
 def test_decisions_survive_renaming_and_indexing_anew(lookalike, album):
     lookalike("index", album)
-    groups = lookalike("duplicates", "--json").json["groups"]
+    groups = lookalike.told("duplicates", "--json").json["groups"]
     cats, coffee = (next(g for g in groups if some <= names(g)) for some in (CATS, {"coffee.png"}))
     decided = lookalike("duplicates", "--keep-all", cats["id"], "--not-duplicates", coffee["id"])
     assert decided.status == 0 and f"{cats['id']}: keep all (4 contents)" in decided.out
@@ -75,13 +75,13 @@ def test_decisions_survive_renaming_and_indexing_anew(lookalike, album):
     lookalike("index", album.with_name("moved"))
     (lookalike.data / "milvus").rename(lookalike.data / "away")  # and all from the beginning
     lookalike("index", album.with_name("moved"))
-    assert set(by_kind(lookalike("duplicates", "--json").json)) == {"exact"}
-    kept = by_kind(lookalike("duplicates", "--json", "--kept").json)["near"]
+    assert set(by_kind(lookalike.told("duplicates", "--json").json)) == {"exact"}
+    kept = by_kind(lookalike.told("duplicates", "--json", "--kept").json)["near"]
     assert kept == [CATS - {"chelsea.png"} | {"my cat.png"}]
-    assert lookalike("duplicates", "--undo", cats["id"], "--undo", coffee["id"]).status == 0
-    assert len(by_kind(lookalike("duplicates", "--json").json)["near"]) == 2
+    assert lookalike.told("duplicates", "--undo", cats["id"], "--undo", coffee["id"]).status == 0
+    assert len(by_kind(lookalike.told("duplicates", "--json").json)["near"]) == 2
     for option in ("--undo", "--keep-all"):
-        unknown = lookalike("duplicates", option, "near-0")
+        unknown = lookalike.told("duplicates", option, "near-0")
         assert unknown.status == 2 and "near-0" in unknown.err
 
 
@@ -113,5 +113,5 @@ def test_wrong_use_names_what_is_wrong(lookalike):
         (["--json", "--csv"], "either --json or --csv"),
         (["--collection", "nothing"], "nothing"),
     ]:
-        result = lookalike("duplicates", *arguments)
+        result = lookalike.told("duplicates", *arguments)
         assert result.status == 2 and says in result.err and result.out == ""

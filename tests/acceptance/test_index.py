@@ -96,7 +96,7 @@ def test_names_that_are_not_utf_8_are_indexed(lookalike, tmp_path, photos):
 )
 def test_a_folder_that_cannot_be_indexed_is_one_sentence(lookalike, tmp_path, make, status, says):
     make(tmp_path / "folder")
-    result = lookalike("index", tmp_path / "folder")
+    result = lookalike.told("index", tmp_path / "folder")
     assert result.status == status and says in result.err
     assert len(result.err.splitlines()) == (1 if says else 0)
     if status == 0:
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_indexed_is_one_sentence(lookalike, tmp_path, ma
 
 
 def test_wrong_settings_are_named(lookalike, photos):
-    result = lookalike("index", photos, LOOKALIKE_MAX_PIXELS="many")
+    result = lookalike.told("index", photos, LOOKALIKE_MAX_PIXELS="many")
     assert result.status == 2 and "LOOKALIKE_MAX_PIXELS" in result.err
 
 

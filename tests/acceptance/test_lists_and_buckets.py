@@ -47,5 +47,5 @@ def test_wrong_sources_are_one_sentence(lookalike, tmp_path):
         (["https://example.org/photos"], "a web address is no source of images"),
         (["gs://bucket/photos"], "reading gs:// needs a library that is not installed"),
     ):
-        done = lookalike("index", *arguments)
+        done = lookalike.told("index", *arguments)
         assert done.status == 2 and says in done.err and done.out == ""

@@ -37,7 +37,7 @@ def test_a_tag_narrows_a_search(indexed, indexed_photos):
 
 def test_tags_are_taken_literally(indexed, indexed_photos):
     for tag in ('" or 1==1', "100%", "\\", "кошка"):
-        result = indexed("search", indexed_photos / "coffee.png", "--tag", tag)
+        result = indexed.told("search", indexed_photos / "coffee.png", "--tag", tag)
         assert result.status == 2 and "there is no tag" in result.err, tag
 
 
@@ -55,14 +55,14 @@ def test_wrong_use_names_what_is_wrong(indexed, indexed_photos):
         (["--collection", "nothing"], "nothing"),
         (["--tag", "no such tag"], "no such tag"),
     ):
-        result = indexed("search", indexed_photos / "coffee.png", *arguments)
+        result = indexed.told("search", indexed_photos / "coffee.png", *arguments)
         assert result.status == 2 and says in result.err and result.out == "", arguments
 
 
 def test_a_picture_that_is_not_there_or_no_picture(indexed, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     for name in ("missing.jpg", "text.jpg"):
-        result = indexed("search", tmp_path / name)
+        result = indexed.told("search", tmp_path / name)
         assert result.status == 2 and name in result.err and len(result.err.splitlines()) == 1
 
 
