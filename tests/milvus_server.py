@@ -61,8 +61,6 @@ class MilvusServer:
         options = [word for name, port in zip(PORTS, ports, strict=True) for word in (f"--{name}", str(port))]
         self._etcd = directory / "etcd.yaml"
         self._etcd.write_text(etcd_configuration(directory / "etcd", ports[-1], etcd_peer_port))
-        # a strong read waits for the next tick of the server's clock; it is usually 200 ms
-        options += ["--extra-config", "proxy.timeTickInterval=50"]
         self._command: list[str | Path] = [sys.executable, LAUNCHER, "--data", directory / "milvus", *options]
         self._log = directory / "output.log"
         self._process: subprocess.Popen[bytes] | None = None

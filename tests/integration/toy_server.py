@@ -28,7 +28,7 @@ from toy import ToyEmbedder
 if __name__ == "__main__":
     folder, *options = sys.argv[1:]
     if "impatient" in options:
-        connections.HEAD_SECONDS, connections.TICK, forms.GRACE = 2.0, 0.1, 0.5
+        connections.HEAD_SECONDS, connections.TICK, forms.GRACE = 2.0, 0.1, 1.5
     given = dict(option.split("=", 1) for option in options if "=" in option)
     public = frozenset({("127.0.0.1", int(given.pop("web", 0)))})
     defaults = {"data": Path(folder), "max_bytes": 1_000_000, "decode_processes": 1}
