@@ -111,11 +111,9 @@ class Place:
         for wait in _WAITS:
             try:
                 return getattr(self._file_system(), method)(*arguments, **options)
-            except (ConnectionError, TimeoutError, EOFError) as error:
-                if wait is None or self._class.async_impl:
-                    raise _as_os_error(error) from error
             except Exception as error:  # each library has its own, and few of them are OSErrors
-                raise _as_os_error(error) from error
+                if wait is None or self._class.async_impl or not _may_pass(error):
+                    raise _as_os_error(error) from error
             self._class.clear_instance_cache()  # a broken connection is of no use any more
             time.sleep(wait)
         raise AssertionError("the last try returns or raises")
@@ -168,6 +166,18 @@ def reason(error: BaseException) -> str:
     lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines() or [type(error).__name__]
     without_query = re.sub(r"\?\S+", "?...", lines[0])
     return re.sub(r"//[^/@\s]+@", "//", without_query)[:_MOST_REASON]
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether a new connection may help.
+
+    Python has names for what breaks connections. paramiko (sftp), which need not be here, has others, and for a
+    connection that was lost before only words.
+    """
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & {"SSHException", "NoValidConnectionsError"}:
+        return "AuthenticationException" not in kinds
+    return isinstance(error, ConnectionError | TimeoutError | EOFError) or str(error) == "Socket is closed"
 
 
 def _as_os_error(error: Exception) -> OSError:

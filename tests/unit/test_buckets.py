@@ -92,12 +92,31 @@ def test_a_file_that_is_gone(moody):
         source.fetch("c.jpg", 10)
 
 
-def test_what_fails_in_passing_is_tried_again(moody):
+class SSHException(Exception):
+    """Named as paramiko's."""
+
+
+class AuthenticationException(SSHException):
+    """Named as paramiko's."""
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ConnectionResetError("reset"), TimeoutError(), EOFError(), OSError("Socket is closed"), SSHException("dropped")],
+)
+def test_what_fails_in_passing_is_tried_again(moody, failure):
     source = Bucket("moody://b")
-    moody.failures.append(ConnectionResetError("reset"))
+    moody.failures.append(failure)
     assert source.fetch("a.jpg", 10) == b"aaaa"
-    moody.failures.append(TimeoutError())
+    moody.failures.append(failure)
     assert listed(source) == ["a.jpg", "sub/b.jpg"]
+
+
+def test_what_will_fail_again_is_not_tried_again(moody):
+    moody.failures += [OSError("later"), AuthenticationException("no such key")]
+    with pytest.raises(SourceUnavailable, match="no such key"):
+        listed(Bucket("moody://b"))
+    assert [str(failure) for failure in moody.failures] == ["later"]
 
 
 def test_a_file_that_may_not_be_read_fails_alone(moody):
