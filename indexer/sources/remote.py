@@ -1,5 +1,6 @@
 """Places that fsspec reaches (buckets, servers): read and listed within limits of size and time, by several threads."""
 
+import logging
 import re
 import threading
 import time
@@ -39,6 +40,10 @@ _SECRET = re.compile(
     r"|[?&](sig|signature|token|access_token|password|secret|key|x-(amz|goog)-[a-z-]+)=",
     re.IGNORECASE,
 )
+
+# What fails is told by our own errors; these would write it on the terminal before, gcsfs with all its calls.
+for _name in ("gcsfs", "paramiko"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 SECONDS = 120  # a call takes at most, where the library allows to say so
 _WAITS = (0.2, 1.0, None)  # between tries
