@@ -12,6 +12,7 @@ from toy import picture
 
 ANSWER_SECONDS = 10.0  # in which the service answers, Milvus or not
 BACK_SECONDS = 120.0
+FOUND = 5  # rows of a search
 
 
 class StoreApi:
@@ -24,27 +25,31 @@ class StoreApi:
         self._client = client
         self.rows = 0
 
+    def finds(self) -> bool:
+        """Return whether enough rows can be found: those that were written last take a moment."""
+        return len(self._search().json()["results"]) == FOUND
+
     def answers(self) -> bool:
         """Ask everything; return whether all was answered, after making sure that the rest was refused as it must be.
 
         Rows that were counted once must be counted ever after, and be found.
         """
         tags = self._client.get("/v1/tags")
-        search = self._client.post("/v1/search", files={"file": ("red.png", picture("red"))}, params={"limit": 5})
+        search = self._search()
         if self._answered(tags):
             rows = sum(tag["count"] for tag in tags.json()["tags"])
             assert rows >= self.rows
             self.rows = rows
         if self._answered(search):
             results = search.json()["results"]
-            assert len(results) == 5
+            assert len(results) == FOUND
             assert all(result["score"] > 0.999 for result in results)
         return tags.is_success and search.is_success
 
     def refuses(self) -> None:
         """Assert that everything is refused, since Milvus is away."""
         assert not self._answered(self._client.get("/v1/tags"))
-        assert not self._answered(self._client.post("/v1/search", files={"file": ("red.png", picture("red"))}))
+        assert not self._answered(self._search())
         assert self._client.get("/health").status_code == 200
         ready = self._client.get("/ready")
         assert ready.status_code == 503 and not ready.json()["checks"]["store"]["ok"]
@@ -65,6 +70,9 @@ class StoreApi:
             time.sleep(0.2)
         assert self._client.get("/ready").is_success
         return time.monotonic() - began
+
+    def _search(self) -> httpx.Response:
+        return self._client.post("/v1/search", files={"file": ("red.png", picture("red"))}, params={"limit": FOUND})
 
     def _answered(self, answer: httpx.Response) -> bool:
         """Return whether this is an answer; if it is none, it must say that and when to ask again."""

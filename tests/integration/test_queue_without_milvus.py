@@ -45,6 +45,7 @@ def kill_milvus(stand: Stand, server: MilvusServer, images: int, kills: int) -> 
         job = stand.start()
         for number in range(kills):
             stand.under_way(job, least=1 + number * images // (2 * kills))
+            stand.until(api.finds)
             assert api.answers()
             time.sleep(dice.random() / 5)
             server.kill()
@@ -86,6 +87,7 @@ def stop_milvus(stand: Stand, server: MilvusServer, seconds: float) -> None:
         stand.worker(TOY_SECONDS="0.2")
         job = stand.start()
         stand.under_way(job)
+        stand.until(api.finds)
         assert api.answers()
         server.signal(signal.SIGSTOP)
         try:
