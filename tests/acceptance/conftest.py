@@ -17,12 +17,11 @@ from unittest.mock import patch
 
 import httpx
 import pytest
-import skimage
+from page_photos import PACKAGED, shots_folder, write_many, write_more, write_photos
 
 from lookalike import main
 
 COMMAND = Path(sys.executable).parent / "lookalike"
-PACKAGED = Path(skimage.__file__).parent / "data"
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,6 @@ class PageStand:
 def page_stand(tmp_path_factory, models) -> Iterator[PageStand]:
     """The real service on twelve photos, for the tests of the web page."""
     from browser import SIZES
-    from page_photos import write_many, write_more, write_photos
     from test_run import until_it_answers
 
     folder = tmp_path_factory.mktemp("page")
@@ -201,7 +199,6 @@ def chromium():
 def window(request, chromium, page_stand, tmp_path_factory):
     """A watched window on the service, as large as a desk's or a phone's."""
     from browser import watched
-    from page_photos import shots_folder
 
     with watched(
         chromium, page_stand.address, shots_folder(tmp_path_factory.getbasetemp() / "page"), request.param

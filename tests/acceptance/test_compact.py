@@ -2,12 +2,13 @@
 
 import os
 import signal
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from page_photos import PACKAGED
+from waiting import until
 
 from embeddings.records import ModelIdentity, Row
 from embeddings.store import open_store
@@ -64,9 +65,12 @@ def test_a_build_that_is_stopped_leaves_the_collection_as_it_was(lookalike, sign
     fill(lookalike.data, made_up(ROWS))
     running = lookalike.start("compact", "photos", "--dim", "128", "--yes")
     built = lookalike.data / "milvus" / "collections"
-    while len([one for one in built.rglob("schema.json") if "_axes_" not in str(one)]) < 2:
-        assert running.poll() is None, running.communicate()
-        time.sleep(0.02)
+
+    def both_are_there() -> bool:
+        return len([one for one in built.rglob("schema.json") if "_axes_" not in str(one)]) >= 2
+
+    until(lambda: both_are_there() or running.poll() is not None)
+    assert running.poll() is None, running.communicate()
     os.kill(running.pid, sign)
     _, err = running.communicate(timeout=60)
     assert running.returncode == status
@@ -104,7 +108,7 @@ def test_everything_goes_on_in_a_compact_collection_and_back(library, photos, tm
     # what is known is not read again; what is new is added, what is doubled is copied with its compact vector
     (photos / "twin.png").write_bytes((photos / "coffee.png").read_bytes())
     (photos / "rocket.jpg").rename(tmp_path / "rocket.jpg")
-    (photos / "new.png").write_bytes(bytes_of("page.png"))
+    (photos / "new.png").write_bytes((PACKAGED / "page.png").read_bytes())
     counts = library("index", photos, "--prune", "--json").json
     assert [counts[name] for name in ("skipped", "copied", "indexed", "removed")] == [5, 1, 1, 1]
     assert first(library, photos / "new.png") == "new.png"
@@ -120,12 +124,6 @@ def test_everything_goes_on_in_a_compact_collection_and_back(library, photos, tm
     assert library("compact", "photos", "--drop", "--yes").out == "photos: 707 rows of 128 dimensions removed\n"
 
 
-def bytes_of(name: str) -> bytes:
-    import skimage
-
-    return (Path(skimage.__file__).parent / "data" / name).read_bytes()
-
-
 def linked(lookalike, tmp_path: Path) -> Path:
     (tmp_path / "other" / "models").symlink_to(lookalike.data / "models")
     return tmp_path / "other"
@@ -134,7 +132,7 @@ def linked(lookalike, tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_rows_whose_pictures_are_gone_are_named_before_going_back(library, photos):
     assert library("compact", "photos", "--dim", "128").status == 0
-    (photos / "new.png").write_bytes(bytes_of("page.png"))
+    (photos / "new.png").write_bytes((PACKAGED / "page.png").read_bytes())
     library("index", photos)
     (photos / "new.png").unlink()
     refused = library("compact", "photos", "--back")

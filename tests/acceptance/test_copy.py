@@ -3,13 +3,13 @@
 import hashlib
 import os
 import signal
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import until
 
 from embeddings.errors import NotFound
 from embeddings.locations import upload_path
@@ -87,9 +87,8 @@ def test_a_copy_that_is_stopped_goes_on_and_comes_back_whole(lookalike, tmp_path
     rows = made_up(ROWS)
     fill(lookalike.data, rows)
     running = lookalike.start("copy", "photos", "--to", server)
-    while not 0 < count(server) < ROWS:
-        assert running.poll() is None
-        time.sleep(0.05)
+    until(lambda: 0 < count(server) < ROWS or running.poll() is not None)
+    assert running.poll() is None, running.communicate()
     os.kill(running.pid, sign)
     _, err = running.communicate(timeout=60)
     assert running.returncode == status

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import skimage
+from page_photos import PACKAGED
 from PIL import Image
 from test_run import serving
 
@@ -20,7 +20,7 @@ def examples(language: str) -> list[str]:
 
 def test_the_examples_run(lookalike, tmp_path):
     for name, packaged in (("coffee.jpg", "coffee.png"), ("cat.jpg", "chelsea.png")):
-        Image.open(Path(skimage.__file__).parent / "data" / packaged).convert("RGB").save(tmp_path / name)
+        Image.open(PACKAGED / packaged).convert("RGB").save(tmp_path / name)
     key = lookalike("keys", "create", "docs", "--scope", "write").out.strip()
     with serving(lookalike, "run", tmp_path) as (client, _):
         address = str(client.base_url).rstrip("/")
