@@ -47,7 +47,7 @@ _SCALAR_INDEXES = [{"field_name": field, "index_type": "INVERTED"} for field in 
 class ServerBackend:
     """A Milvus server by URL."""
 
-    most_ids = 1000
+    most_ids = 4000  # every strong read waits for the server's clock; more than a page would take two
     name_seconds = 2.0
 
     def __init__(self, uri: str, token: str, timeout: float) -> None:
