@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     visibility_timeout: Annotated[
         int, Field(ge=4, description="seconds after which the work of a worker that vanished is given to another")
     ] = 300
-    chunk: Annotated[int, Field(ge=32, le=256, description="images a worker takes at a time")] = 128
+    chunk: Annotated[int, Field(ge=32, le=256, description="images a worker takes at a time")] = 256
     api_keys: Annotated[
         tuple[KeyEntry, ...],
         NoDecode,
