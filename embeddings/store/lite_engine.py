@@ -17,11 +17,10 @@ import grpc
 import pyarrow as pa
 from milvus_lite import CollectionNotFoundError, DataDirLockedError, MilvusLite
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
-from milvus_lite.search.bitmap import build_valid_mask
 
 from embeddings.errors import DataDirectoryLocked, DiskFull, NotFound, StoreUnavailable
 from embeddings.store.client import add_service
-from embeddings.store.lite_rows import LiteRows
+from embeddings.store.lite_rows import LiteRows, alive_rows
 from embeddings.store.rows import SCALARS, TAG_KEYS
 
 # a failed call comes back as an error; what goes wrong in the background is still logged
@@ -69,9 +68,10 @@ class LiteEngine:
         tables = [segment.table for segment in segments]
         fields = ["id", "_seq", *[field for field in (*SCALARS, TAG_KEYS, "vector") if field != "id"]]
         table = pa.concat_tables([part.select(fields) for part in [*tables, recent.to_arrow_table()]])
-        ids = table["id"].to_pylist()
-        alive = build_valid_mask(ids, table["_seq"].to_numpy(), deletions, memtable=recent)
-        return LiteRows(tables, table, ids, alive)
+        removed = dict(deletions._map)
+        for id_, (number, _) in recent.delete_index_snapshot().items():
+            removed[id_] = max(number, removed.get(id_, 0))
+        return LiteRows(tables, table, alive_rows(table["id"], table["_seq"].to_numpy(), removed))
 
     def close(self) -> None:
         """Write everything to its place and release the directory."""

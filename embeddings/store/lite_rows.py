@@ -4,7 +4,7 @@ Milvus Lite has no index here, so a search looks at every row either way; its ow
 of every vector it finds, which takes most of the time of a query.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,7 +34,6 @@ class LiteRows:
 
     segments: Sequence[pa.Table]
     table: pa.Table
-    ids: Sequence[str]
     alive: np.ndarray
     _found: dict[int, Row] = field(default_factory=dict, repr=False)  # by searches, which find some again and again
 
@@ -89,8 +88,13 @@ class LiteRows:
             start += len(chunk)
         return blocks
 
+    @cached_property
+    def _ids(self) -> list[str]:
+        ids: list[str] = self.table["id"].to_pylist()
+        return ids
+
     def _page(self, rows: np.ndarray, scores: np.ndarray, limit: int, offset: int) -> list[tuple[int, float]]:
-        ranked = sorted(zip(rows.tolist(), scores.tolist(), strict=True), key=lambda hit: (-hit[1], self.ids[hit[0]]))
+        ranked = sorted(zip(rows.tolist(), scores.tolist(), strict=True), key=lambda hit: (-hit[1], self._ids[hit[0]]))
         return ranked[offset : offset + limit]
 
     def _rows(self, places: set[int]) -> dict[int, Row]:
@@ -121,6 +125,22 @@ class LiteRows:
         for condition in _conditions(self.table, where):
             meeting = meeting & condition.to_numpy(zero_copy_only=False)
         return meeting
+
+
+def alive_rows(ids: pa.ChunkedArray, numbers: np.ndarray, removed: Mapping[str, int]) -> np.ndarray:
+    """Return which rows are the newest of their id, and not removed since (bool [rows]).
+
+    `numbers` (uint64 [rows]) count all writes; `removed` has the number of the last removal of ids.
+    """
+    coded = ids.combine_chunks().dictionary_encode()
+    codes = coded.indices.to_numpy()
+    last = np.zeros(len(coded.dictionary), np.uint64)
+    np.maximum.at(last, codes, numbers)
+    if removed:
+        places = pc.index_in(pa.array(list(removed), pa.string()), coded.dictionary).to_numpy(zero_copy_only=False)
+        there = ~np.isnan(places)
+        np.maximum.at(last, places[there].astype(np.int64), np.array(list(removed.values()), np.uint64)[there])
+    return numbers == last[codes]
 
 
 def _best_of(vectors: np.ndarray, wanted: np.ndarray, start: int, queries: np.ndarray, depth: int) -> list[_Best]:

@@ -7,7 +7,7 @@ import pytest
 from embeddings.records import Tag
 from embeddings.store import lite_rows
 from embeddings.store.filters import Where
-from embeddings.store.lite_rows import LiteRows
+from embeddings.store.lite_rows import LiteRows, alive_rows
 from embeddings.store.rows import NUMBERS, SCALARS, TAG_KEYS
 
 VECTORS = {"a": (1.0, 0.0), "b": (0.6, 0.8), "dead": (1.0, 0.0), "c": (0.0, 1.0), "d": (0.6, 0.8), "e": (-1.0, 0.0)}
@@ -29,7 +29,7 @@ def rows(parts: tuple[int, ...] = (2, 3, 1)) -> LiteRows:
         tables.append(whole.slice(start, size))
         start += size
     alive = np.array([id_ != "dead" for id_ in ids])
-    return LiteRows(tables, pa.concat_tables(tables), ids, alive)
+    return LiteRows(tables, pa.concat_tables(tables), alive)
 
 
 def found(
@@ -97,4 +97,26 @@ def test_rows_are_those_of_their_segments() -> None:
 
 def test_nothing_is_found_among_no_rows() -> None:
     empty = rows().table.slice(0, 0)
-    assert found(LiteRows([], empty, [], np.zeros(0, bool)), RIGHT, 3) == [[]]
+    assert found(LiteRows([], empty, np.zeros(0, bool)), RIGHT, 3) == [[]]
+
+
+@pytest.mark.parametrize("parts", [(6,), (2, 3, 1)])
+@pytest.mark.parametrize(
+    ("removed", "expected"),
+    [
+        ({}, [False, True, True, False, True, False]),
+        ({"a": 8, "other": 9}, [False, True, True, False, True, False]),  # `a` was written again as number 9
+        ({"a": 10, "b": 3, "c": 2}, [False, True, True, False, False, False]),
+    ],
+)
+def test_the_newest_row_of_an_id_is_alive_unless_it_was_removed_since(
+    parts: tuple[int, ...], removed: dict[str, int], expected: list[bool]
+) -> None:
+    ids, numbers = ["a", "b", "c", "a", "a", "b"], np.array([1, 3, 4, 5, 9, 2], np.uint64)
+    ends = np.cumsum(parts)
+    chunks = [pa.array(ids[end - size : end]) for size, end in zip(parts, ends, strict=True)]
+    assert alive_rows(pa.chunked_array(chunks), numbers, removed).tolist() == expected
+
+
+def test_nothing_is_alive_where_there_is_nothing() -> None:
+    assert alive_rows(pa.chunked_array([], pa.string()), np.zeros(0, np.uint64), {"a": 1}).tolist() == []
