@@ -1,14 +1,15 @@
-"""Memory of `lookalike index` over time, while it indexes many pictures into Milvus Lite.
+"""Memory of `lookalike index` over time, while it indexes many pictures.
 
     python -m benchmarks.memory FOLDER [--images 10000]
 
-FOLDER's photos are copied with different bytes until there are as many as wanted. What is sampled, four times a second,
-is the proportional set size (PSS) of the command and all processes below it: memory they share counts once. `loaded` is
-the same of a process that has opened a store and loaded the model, and does nothing. The model was used before, so
-that it is not converted anew. The growth is that of the median of the run's last quarter over that of its second.
-Milvus Lite keeps all rows in memory: `bytes_a_row` is what opening the finished collection adds to `loaded`, a row.
-Half of the rows come between the middle of the second quarter and that of the last: the growth is also given without
-them.
+Into Milvus Lite, or into the server of LOOKALIKE_MILVUS_URI, whose own memory does not count. FOLDER's photos are
+copied with different bytes until there are as many as wanted. What is sampled, four times a second, is the
+proportional set size (PSS) of the command and all processes below it: memory they share counts once. `loaded` is the
+same of a process that has opened a store and loaded the model, and does nothing. The model was used before, so that
+it is not converted anew. The growth is that of the median of the run's last quarter over that of its second. Milvus
+Lite keeps all rows in memory, a server has them elsewhere: `bytes_a_row` is what opening the finished collection adds
+to `loaded`, a row. Half of the rows come between the middle of the second quarter and that of the last: the growth is
+also given without them.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 
 from benchmarks.common import copies, write_results
 from benchmarks.trees import tree_pss
+from embeddings.settings import read_settings
 from indexer.sources import Folder, Reference
 
 COMMAND = Path(sys.executable).parent / "lookalike"
@@ -58,8 +60,9 @@ def main() -> None:
         loaded = loaded_memory("few", environment)
         samples = sampled([COMMAND, "index", folder, "--collection", "all"], environment)
         rows = loaded_memory("all", environment) - loaded
+    store = "server" if read_settings().milvus_uri else "lite"
     results = summary(loaded, rows, arguments.images, samples)
-    write_results("memory", {"folder": arguments.folder.name, "images": arguments.images, **results})
+    write_results(f"memory-{store}", {"folder": arguments.folder.name, "images": arguments.images, **results})
 
 
 def loaded_memory(collection: str, environment: dict[str, str]) -> int:

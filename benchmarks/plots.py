@@ -80,11 +80,13 @@ def big_photos(axes: Axes) -> None:
 
 def memory(axes: Axes) -> None:
     """Memory of an indexing run over time."""
-    results = newest("memory")
-    times, values = zip(*results["samples"], strict=True)
-    axes.plot(times, values, color=BLUE)
-    axes.axhline(results["loaded_bytes"] / MEGA, color=GREY, linestyle="--")
-    axes.annotate("model loaded, nothing done", (times[-1], results["loaded_bytes"] / MEGA), ha="right", va="bottom")
+    stores = {"memory-lite": ("into Milvus Lite", BLUE), "memory-server": ("into a Milvus server", GREY)}
+    for name, (shown, colour) in stores.items():
+        results = newest(name)
+        times, values = zip(*results["samples"], strict=True)
+        axes.plot(times, values, color=colour, label=shown)
+    axes.axhline(results["loaded_bytes"] / MEGA, color=GREY, linestyle="--", label="model loaded, nothing done")
+    axes.legend(loc="lower right", frameon=False)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("seconds")
     axes.set_ylabel("MB (PSS)")
