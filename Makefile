@@ -14,8 +14,9 @@ PORT   ?= 8000
 run: $(VENV)/.run
 	@$(BIN)/lookalike run --port $(PORT) $(if $(PHOTOS),"$(PHOTOS)")
 
+# threads of OpenMP that wait for work keep a processor busy, which tests beside one another want
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
 
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow --timeout 1800
