@@ -7,8 +7,7 @@ process (`index_source`, what `lookalike index` runs), as a job with one worker,
 the cores. Before the clock starts, models are loaded, the collection is made, and the workers have done a small job,
 for this process is warm from the round before too. The seconds of a job are from the begin of its planning to its
 end, with the comparison of source and collection that ends it. Processor seconds are those of this process or the
-workers, with their decode processes, and of Redis; they vary less than what a clock shows. Shares and ratios are
-medians of those of the rounds.
+workers, with their decode processes, and of Redis. Shares and ratios are medians of those of the rounds.
 """
 
 import argparse

@@ -85,7 +85,7 @@ def memory(axes: Axes) -> None:
         results = newest(name)
         times, values = zip(*results["samples"], strict=True)
         axes.plot(times, values, color=colour, label=shown)
-    axes.axhline(results["loaded_bytes"] / MEGA, color=GREY, linestyle="--", label="model loaded, nothing done")
+        axes.axhline(results["loaded_bytes"] / MEGA, color=colour, linestyle="--", label="model loaded, nothing done")
     axes.legend(loc="lower right", frameon=False)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("seconds")

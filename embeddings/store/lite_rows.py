@@ -132,15 +132,12 @@ def alive_rows(ids: pa.ChunkedArray, numbers: np.ndarray, removed: Mapping[str, 
 
     `numbers` (uint64 [rows]) count all writes; `removed` has the number of the last removal of ids.
     """
-    coded = ids.combine_chunks().dictionary_encode()
+    removals = pa.array(list(removed), pa.string())
+    coded = pa.concat_arrays([ids.combine_chunks(), removals]).dictionary_encode()
     codes = coded.indices.to_numpy()
     last = np.zeros(len(coded.dictionary), np.uint64)
-    np.maximum.at(last, codes, numbers)
-    if removed:
-        places = pc.index_in(pa.array(list(removed), pa.string()), coded.dictionary).to_numpy(zero_copy_only=False)
-        there = ~np.isnan(places)
-        np.maximum.at(last, places[there].astype(np.int64), np.array(list(removed.values()), np.uint64)[there])
-    return numbers == last[codes]
+    np.maximum.at(last, codes, np.concatenate([numbers, np.array(list(removed.values()), np.uint64)]))
+    return numbers == last[codes[: len(numbers)]]
 
 
 def _best_of(vectors: np.ndarray, wanted: np.ndarray, start: int, queries: np.ndarray, depth: int) -> list[_Best]:
