@@ -32,7 +32,7 @@ async def health() -> Health:
 async def ready(request: Request, service: ServiceDep, response: Response) -> Readiness:
     """Say whether model, store, queue of jobs and disk are there; 503 if one is not.
 
-    The store is not while it loads the default collection, as a Milvus server does after a restart.
+    The store is not while the default collection cannot be searched, as after a restart of a Milvus server.
     """
     store, jobs = await asyncio.gather(
         _answers(service, partial(service.library.ready, service.settings.collection), StoreUnavailable),

@@ -78,12 +78,14 @@ class ServerBackend:
             client.version()
             return
         state = client.run("get_load_state", patience=self._glance, collection_name=name)["state"]
-        if state in (LoadState.Loaded, LoadState.NotLoad):  # the first search loads what is not
-            return
-        with suppress(NotFound):
-            # a server that was just started calls everything missing, until it can be asked for a description
-            client.run("describe_collection", patience=self._glance, collection_name=name)
-            raise self._still_loading()
+        if state == LoadState.Loaded:
+            # a server that was just started may have its log to read yet, which searches wait for
+            self._query(name, self.filter(Where(ids=("",))), ["id"], patience=self._glance)
+        elif state != LoadState.NotLoad:  # the first search loads what is not
+            with suppress(NotFound):
+                # a server that was just started calls everything missing, until it can be asked for a description
+                client.run("describe_collection", patience=self._glance, collection_name=name)
+                raise self._still_loading()
 
     def create(self, collection: str, dimension: int, written: str) -> None:
         self._client().create_collection(collection, dimension, written, tag_keys_array=True)
