@@ -46,8 +46,10 @@ class LiteEngine:
         _remove_half_made(directory)
         self.uri = f"unix:{self._socket / 'milvus'}"
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="milvus-lite")
-        sizes = [(f"grpc.max_{way}_message_length", _MESSAGE_BYTES) for way in ("receive", "send")]
-        self._server = grpc.server(self._pool, options=sizes)
+        options = [(f"grpc.max_{way}_message_length", _MESSAGE_BYTES) for way in ("receive", "send")]
+        # a client that has nothing to say asks every 10 s whether we are there: without this, gRPC hangs up and says so
+        options += [("grpc.http2.max_ping_strikes", 0)]
+        self._server = grpc.server(self._pool, options=options)
         add_service(MilvusServicer(self._database), self._server)
         self._server.add_insecure_port(self.uri)
         self._server.start()

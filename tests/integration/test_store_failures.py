@@ -71,18 +71,37 @@ with open_lite(Path(sys.argv[1])):
 
 
 @contextmanager
-def python(code: str, data: Path) -> Iterator["subprocess.Popen[str]"]:
+def python(code: str, data: Path, stderr: int | None = None) -> Iterator["subprocess.Popen[str]"]:
     """Run code in a process of its own, which is killed at the end."""
     folder = Path(__file__).parent
     command = [sys.executable, "-c", code, str(data), str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(folder.parent)}
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
     ) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+IDLE = """
+import sys
+import time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store_failures import open_lite
+with open_lite(Path(sys.argv[1])) as store:
+    store.ready()
+    time.sleep(160)
+"""
+
+
+@pytest.mark.slow
+def test_a_store_that_has_nothing_to_do_for_minutes_is_silent(tmp_path: Path) -> None:
+    with python(IDLE, tmp_path, stderr=subprocess.STDOUT) as idle:
+        assert idle.communicate() == ("", None)
+    assert idle.returncode == 0
 
 
 @pytest.mark.parametrize("lines", [3, 14, 21])
