@@ -86,7 +86,7 @@ def memory(axes: Axes) -> None:
         times, values = zip(*results["samples"], strict=True)
         axes.plot(times, values, color=colour, label=shown)
         axes.axhline(results["loaded_bytes"] / MEGA, color=colour, linestyle="--", label="model loaded, nothing done")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="lower center", ncols=2, frameon=False)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("seconds")
     axes.set_ylabel("MB (PSS)")
