@@ -75,35 +75,43 @@ def create_app(
     )
     app.state.service = service
     app.state.jobs = jobs
-    app.state.ring = ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
+    app.state.ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
     app.state.scans = Scans(settings.data, store, service.shelves, embedder.pool)
     app.state.stopping = asyncio.Event()
     errors.install(app)
-    app.add_middleware(Idempotency, data=settings.data, refuse=errors.problem_of)
+    _add_layers(app, settings, hosts)
+    _add_routes(app, figures=not settings.metrics_port)
+    complete(app)
+    return app
+
+
+def _add_layers(app: FastAPI, settings: Settings, hosts: Collection[str] | None) -> None:
+    """Put what every request passes around the routes, from the innermost to the outermost."""
+    refuse, metrics = errors.problem_of, app.state.service.metrics
+    rates, shares = Rates(settings.rate_limit), Shares(max(1, settings.queue // CALLERS))
+    app.add_middleware(Idempotency, data=settings.data, refuse=refuse)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL, exclude_content_types=AS_IT_IS)
     app.add_middleware(Heads)
-    shares = Shares(max(1, settings.queue // CALLERS))
-    app.add_middleware(Access, ring=ring, rates=Rates(settings.rate_limit), shares=shares, refuse=errors.problem_of)
+    app.add_middleware(Access, ring=app.state.ring, rates=rates, shares=shares, refuse=refuse)
     app.add_middleware(Audit)
-    app.add_middleware(Guard, hosts=hosts, refuse=errors.problem_of, origins=settings.cors_origins)
-    app.add_middleware(Tracing, observe=service.metrics.request, on_failure=errors.internal_problem)
+    app.add_middleware(Guard, hosts=hosts, refuse=refuse, origins=settings.cors_origins)
+    app.add_middleware(Tracing, observe=metrics.request, on_failure=errors.internal_problem)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_FOR_OTHER_SITES)
     app.add_middleware(BrowserRules)
-    app.add_middleware(Draining)  # the one added last is the outermost
-    for router in (search.router, tags.router, images.router, collections.router, jobs_routes.router, health.router):
-        app.include_router(router)
-    app.include_router(search_batch.router)
-    app.include_router(preview.router)
-    app.include_router(session.router)
-    if not settings.metrics_port:
+    app.add_middleware(Draining)
+
+
+def _add_routes(app: FastAPI, figures: bool) -> None:
+    """Add all routes, in the order of the documentation; with the metrics' `figures` or without."""
+    for routes in (search, tags, images, collections, jobs_routes, health, search_batch, preview, session):
+        app.include_router(routes.router)
+    if figures:
         app.include_router(health.figures)
     app.include_router(jobs_routes.streams)
     app.include_router(duplicates.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False))
-    complete(app)
-    return app
 
 
 async def _page() -> FileResponse:
