@@ -10,13 +10,13 @@ import ctypes
 import os
 import sys
 
-_LARGE = 4 << 20  # bytes; the vectors of a flush have 5 MB and more, what comes and goes with each batch has less
+_LARGE = 1 << 20  # bytes, which the pages of Milvus Lite's files have
 _SPARE = 8 << 20  # bytes that an arena may keep at its end; less would cost system calls
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def free_at_once() -> None:
-    """Let freed pieces of 4 MiB and more go back at once, those of Arrow too.
+    """Let freed pieces of 1 MiB and more go back at once, those of Arrow too.
 
     Arrow reads the environment when pyarrow is first imported, and never again. What it says of allocators already is
     kept.

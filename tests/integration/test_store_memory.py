@@ -23,7 +23,7 @@ import ctypes, sys, threading
 from embeddings.store import open_store
 
 def work():
-    buffers = [pa.allocate_buffer(5 << 20) for _ in range(20)]
+    buffers = [pa.allocate_buffer(1 << 20) for _ in range(100)]
     for buffer in buffers:
         ctypes.memset(buffer.address, 1, buffer.size)
     held.append(resident() - before)
