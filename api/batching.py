@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, TypeVar
 
+from api.arrivals import Together
 from api.turns import Turns, current_caller
 from embeddings.errors import Busy
 
@@ -44,10 +45,17 @@ class Batcher(Generic[T, R]):
     wait longer for its turn there, at each step, than its work takes.
     """
 
-    def __init__(self, name: str, work: Callable[[list[T]], Sequence[R | Exception]], largest: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[list[T]], Sequence[R | Exception]],
+        largest: int,
+        together: Together | None = None,
+    ) -> None:
         self._name = name
         self._work = work
         self._largest = largest
+        self._together = together or Together()
         self._waiting: Turns[tuple[T, Future[R]]] = Turns()
         self._something = threading.Condition()  # waits, or the end has come
         self._ending = False
@@ -89,6 +97,10 @@ class Batcher(Generic[T, R]):
     def _add(self, item: T, result: Future[R], caller: str) -> None:
         with self._something:
             self._waiting.add((item, result), caller)
+        self._together.at_end(self._tell)
+
+    def _tell(self) -> None:
+        with self._something:
             self._something.notify()
 
     def _run(self) -> None:
@@ -96,11 +108,13 @@ class Batcher(Generic[T, R]):
             wanted = [(item, result) for item, result in batch if result.set_running_or_notify_cancel()]
             if not wanted:
                 continue  # all were given up
-            for (_, result), outcome in zip(wanted, self._done([item for item, _ in wanted]), strict=True):
-                if isinstance(outcome, Exception):
-                    result.set_exception(outcome)
-                else:
-                    result.set_result(outcome)
+            outcomes = self._done([item for item, _ in wanted])
+            with self._together.block():
+                for (_, result), outcome in zip(wanted, outcomes, strict=True):
+                    if isinstance(outcome, Exception):
+                        result.set_exception(outcome)
+                    else:
+                        result.set_result(outcome)
 
     def _next(self) -> list[tuple[T, Future[R]]]:
         """Wait for items and return the next batch of them, none when the end has come."""

@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from api.arrivals import Arrivals, Together
 from api.batching import Batcher, Places
 from api.fetching import Fetched, Fetching
 from api.library import Library, Query
@@ -99,8 +100,10 @@ class Service:
         # decoded pictures wait for the engine; the others' files wait on disk, in the turns of their callers
         self._seeing = FairGate(3 * BATCH)
         self._decoding = FairGate(2 * (settings.decode_processes or processors()))
-        self._engine: Batcher[_Timed[DecodedImage], Seen] = Batcher("engine", self._finish, BATCH)
-        self._searches: Batcher[_Timed[Query], Found] = Batcher("search", self._search, BATCH)
+        together = Together()
+        self._arrivals = Arrivals(together)
+        self._engine: Batcher[_Timed[DecodedImage], Seen] = Batcher("engine", self._finish, BATCH, together)
+        self._searches: Batcher[_Timed[Query], Found] = Batcher("search", self._search, BATCH, together)
         self._fetching = Fetching(fetcher, settings.max_bytes)
         self._writing = asyncio.Lock()
         self._calling = FairGate(THREADS)
@@ -109,7 +112,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Answer requests while the block lasts; what is under way at its end is still done."""
-        with self._threads, self._fetching.running():
+        with self._arrivals.running(), self._threads, self._fetching.running():
             async with self._engine.running(), self._searches.running():
                 yield
 
@@ -136,11 +139,11 @@ class Service:
 
     async def see(self, read: Callable[[], bytes], box: Box | None = None) -> Seen:
         """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
-        return await asyncio.wrap_future(await self._look(read, box))
+        return await self._arrivals.of(await self._look(read, box))
 
     async def search(self, query: Query) -> Found:
         """Return the nearest rows."""
-        return await asyncio.wrap_future(self._searches.put(_Timed(query, time.perf_counter())))
+        return await self._arrivals.of(self._searches.put(_Timed(query, time.perf_counter())))
 
     async def see_and_search(
         self, read: Callable[[], bytes], box: Box | None, query: Callable[[np.ndarray], Query]
@@ -148,13 +151,13 @@ class Service:
         """Do as `see`, then as `search` for what `query` makes of the vector."""
         seen = await self._look(read, box)
         asked = self._searches.after(seen, lambda it: _Timed(query(it.embedding.vector), time.perf_counter()))
-        found = await asyncio.wrap_future(asked)
+        found = await self._arrivals.of(asked)
         return seen.result(), found
 
     async def preview(self, read: Callable[[], bytes]) -> bytes:
         """Return a JPEG of the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
         async with self._decoding.entered():
-            return await asyncio.wrap_future(self.embedder.pool.thumbnail(read, PREVIEW_SIDE))
+            return await self._arrivals.of(self.embedder.pool.thumbnail(read, PREVIEW_SIDE))
 
     async def thumbnail(self, collection: str, row: Row) -> bytes:
         """Return the JPEG thumbnail of a row's picture, made now if there is none. Raises NotFound or ImageError."""
@@ -163,7 +166,7 @@ class Service:
             return kept
         async with self._decoding.entered():
             read = partial(self.shelves.read, collection, row)
-            made = await asyncio.wrap_future(self.embedder.pool.thumbnail(read, THUMBNAIL_SIDE))
+            made = await self._arrivals.of(self.embedder.pool.thumbnail(read, THUMBNAIL_SIDE))
         try:
             await self.run(self.shelves.keep_thumbnail, row.content_hash, made)
         except StoreUnavailable as error:  # it can be shown all the same, and made again
@@ -173,7 +176,6 @@ class Service:
     async def _look(self, read: Callable[[], bytes], box: Box | None) -> Future[Seen]:
         """Return the future of what the network sees in a picture, once there is room for it."""
         started = time.perf_counter()
-        loop = asyncio.get_running_loop()
 
         def decoded(image: DecodedImage) -> _Timed[DecodedImage]:
             now = time.perf_counter()
@@ -187,8 +189,8 @@ class Service:
             decoding = self.embedder.submit(read, box)
             entered.pop_all()  # from here on each is left when its work is done
         seen = self._engine.after(decoding, decoded)
-        decoding.add_done_callback(lambda _: _soon(loop, leave_decoding))
-        seen.add_done_callback(lambda _: _soon(loop, leave_seeing))
+        decoding.add_done_callback(lambda _: self._arrivals.soon(leave_decoding))
+        seen.add_done_callback(lambda _: self._arrivals.soon(leave_seeing))
         return seen
 
     def _finish(self, decoded: list[_Timed[DecodedImage]]) -> list[Seen]:
@@ -211,8 +213,3 @@ class Service:
             answer if isinstance(answer, Exception) else Found(answer, now - one.since)
             for answer, one in zip(answers, queries, strict=True)
         ]
-
-
-def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended
-        loop.call_soon_threadsafe(function)
