@@ -1,5 +1,7 @@
 """What the service asks of the collections; everything here blocks and runs in threads."""
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from embeddings.locations import UPLOAD
 from embeddings.records import Collection, CollectionInfo, Hit, ModelIdentity, Row, Span, Store
 
 _SUGGESTIONS = 3
+_LATELY = 1.0  # seconds for which a query takes a collection as it was opened for another one
 _DEEP = 1000  # a search that looks at more rows goes alone: together they would fetch far more than they show
 
 
@@ -41,12 +44,19 @@ class Library:
     """
 
     def __init__(
-        self, store: Store, model: ModelIdentity, vocabulary: Callable[[], frozenset[str]], shelves: Shelves
+        self,
+        store: Store,
+        model: ModelIdentity,
+        vocabulary: Callable[[], frozenset[str]],
+        shelves: Shelves,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._model = model
         self._vocabulary = vocabulary
         self._shelves = shelves
+        self._clock = clock
+        self._opened: dict[str, tuple[Collection, float]] = {}  # for queries, and when
 
     def ready(self, name: str) -> None:
         """Return if the store answers and the collection, if there is one, can be searched. Raises StoreUnavailable."""
@@ -63,7 +73,13 @@ class Library:
         """
         collection = self._store.open(name, self._model)
         self._check_tags(collection, tags)
+        self._opened[name] = collection, self._clock()
         return collection
+
+    def opened_lately(self, name: str) -> Collection | None:
+        """Return a collection as `searchable` opened it a moment ago, None if that is longer ago; does not block."""
+        collection, opened = self._opened.get(name, (None, -math.inf))
+        return collection if self._clock() - opened < _LATELY else None
 
     def row(self, name: str, row_id: str, with_vector: bool = False) -> Row:
         """Return one row. Raises NotFound."""

@@ -25,7 +25,7 @@ from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import StoreUnavailable
 from embeddings.images import Box, DecodedImage, InputSpec
 from embeddings.machine import processors
-from embeddings.records import Hit, ModelIdentity, Row, Store
+from embeddings.records import Collection, Hit, ModelIdentity, Row, Store
 from embeddings.settings import Settings
 from embeddings.web import WebFetcher
 
@@ -126,6 +126,11 @@ class Service:
         """Do as `run`, one call at a time, so that writers neither mix nor take all the threads."""
         async with self._writing:
             return await self.run(function, *args, **kwargs)
+
+    async def searchable(self, name: str, tags: Sequence[str]) -> Collection:
+        """Open a collection for a query. Raises NotFound for an unknown collection or tag, ModelMismatch."""
+        lately = None if tags else self.library.opened_lately(name)
+        return await self.run(self.library.searchable, name, tags) if lately is None else lately
 
     @asynccontextmanager
     async def fetched(self, url: str) -> AsyncIterator[Fetched]:

@@ -72,7 +72,7 @@ async def find(service: Service, query: SearchQuery, upload: Upload | None = Non
     """Answer a query that was checked; `upload` is its picture where it has neither `url` nor `id`."""
     started = time.perf_counter()
     name = query.collection or service.settings.collection
-    collection = await service.run(service.library.searchable, name, query.tags)
+    collection = await service.searchable(name, query.tags)
     asked = partial(
         Query,
         collection,

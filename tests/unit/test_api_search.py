@@ -9,7 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from api_client import ApiClient, api_client
-from toy import picture
+from toy import TOY, picture
+
+from api.library import Library
+from embeddings.spaces import ModelIdentity
+from embeddings.testing import MemoryCollection, MemoryStore
 
 SQRT_HALF = math.sqrt(0.5)
 
@@ -206,3 +210,36 @@ def test_json_numbers_must_be_numbers(client: ApiClient) -> None:
     body = json.dumps({"id": "red", "min_score": math.nan}).encode()
     answer = client.post("/v1/search", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422
+
+
+class CountingStore(MemoryStore):
+    """Notes which collections were opened for a model, as queries do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+
+    def open(self, name: str, model: ModelIdentity | None = None) -> MemoryCollection:
+        if model is not None:
+            self.opened.append(name)
+        return super().open(name, model)
+
+
+def test_a_collection_that_was_opened_for_a_query_is_not_opened_for_the_next(tmp_path: Path) -> None:
+    store, now = CountingStore(), 100.0
+    with api_client(tmp_path, store=store) as client:
+        service = client.service
+        service.library = Library(store, TOY, lambda: frozenset({"red"}), service.shelves, lambda: now)
+        assert client.post("/v1/search", **upload(picture("red"))).status_code == 404
+        client.add(picture("red"), id="red")
+        client.add(picture("green"), id="green")
+        assert found(client.post("/v1/search", **upload(picture("red")))) == ["red", "green"]
+        store.opened.clear()
+        now = 100.9
+        assert found(client.post("/v1/search", **upload(picture("green")))) == ["green", "red"]
+        assert store.opened == []
+        assert found(client.post("/v1/search", **upload(picture("green"), tags="red"))) == ["red"]
+        assert store.opened == ["photos"]  # its tags may be looked for
+        now = 102.0
+        store.drop("photos")
+        assert client.post("/v1/search", **upload(picture("red"))).status_code == 404
