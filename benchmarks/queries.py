@@ -5,13 +5,15 @@
 Indexes the photos of a folder into Milvus Lite (or the server of LOOKALIKE_MILVUS_URI), which gives the bulk rate, and
 measures the parts of a query one by one: decoding a photo in the pool, the network on it alone, a search for 20 rows.
 Then the real service answers `POST /v1/search` with photos of the folder as raw bodies. Its clients keep their
-connections and share the machine's processors with it. Rounds alternate between parts, bulk and service; what is
+connections and share the machine's processors with it. Each round has a new service. In it queries one at a time follow
+the parts, and 32 at once lie between two runs of bulk indexing, since a machine's speed may change in seconds. What is
 given are medians over rounds, and every ratio is made within its round.
 """
 
 import argparse
 import asyncio
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from contextlib import contextmanager
 from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,7 +40,7 @@ from embeddings.store import open_store
 from indexer.pipeline import index_source
 from indexer.sources import Folder, Reference
 
-TOGETHER = (1, 8, 32, 128)
+TOGETHER = ("1", "8", "32", "128")
 PARTS = 100  # queries that are taken apart in a round
 PHOTOS = 256  # different ones that are sent
 LIMIT = 20
@@ -61,9 +64,11 @@ def main() -> None:
         collection = bench.store.create(settings.collection, bench.embedder.identity)
         index_source(source, collection, bench.embedder, settings.max_bytes, prune=False, listener=lambda _: None)
         rows = collection.count()
-        bench.store.close()  # one process at a time has Milvus Lite
+        bench.store.close()  # one process at a time has Milvus Lite: the service gets a copy
         photos = [Path(file).read_bytes() for file in files[:: max(1, len(files) // PHOTOS)]][:PHOTOS]
-        rounds = [one_round(settings, source, photos, arguments.seconds) for _ in range(arguments.rounds)]
+        with TemporaryDirectory() as folder:
+            served = settings.model_copy(update={"data": Path(shutil.copytree(settings.data, Path(folder) / "data"))})
+            rounds = [one_round(settings, served, source, photos, arguments.seconds) for _ in range(arguments.rounds)]
     write_results(
         "queries",
         {
@@ -77,22 +82,33 @@ def main() -> None:
     )
 
 
-def one_round(settings: Settings, source: Folder, photos: list[bytes], seconds: float) -> dict[str, Any]:
+def one_round(
+    settings: Settings, served: Settings, source: Folder, photos: list[bytes], seconds: float
+) -> dict[str, Any]:
     """Return what the parts take alone, the bulk rate, and what queries take."""
-    with opened(settings) as bench:
+    images = sum(1 for _ in source.references())
+    with (
+        opened(settings) as bench,
+        service(served) as address,
+        ProcessPoolExecutor(1, get_context("spawn")) as clients,
+    ):
+
+        def asked(together: int, long: float = seconds) -> dict[str, float]:
+            return clients.submit(ask, address, photos, together, long).result()
+
         bench.embedder.embed(photos[:BATCH])
+        asked(8, 3.0)
         parts = parts_alone(bench, photos)
-        bulk = sum(1 for _ in source.references()) / index(source, bench, "bulk")
-    queries: dict[str, Any] = {}
-    with service(settings) as address, ProcessPoolExecutor(1, get_context("spawn")) as clients:
-        clients.submit(ask, address, photos, 8, 3.0).result()
-        for together in TOGETHER:
-            queries[str(together)] = clients.submit(ask, address, photos, together, seconds).result()
+        queries = {"1": asked(1)}
+        before = index(source, bench, "bulk")
+        queries["32"] = asked(32)
+        bulk = 2 * images / (before + index(source, bench, "bulk"))
+        queries |= {"8": asked(8), "128": asked(128)}
     alone, many = queries["1"], queries["32"]
     result = {
         "parts_ms": parts,
         "bulk_images_per_second": round(bulk, 1),
-        "queries": queries,
+        "queries": {together: queries[together] for together in TOGETHER},
         "one_at_a_time_to_parts_and_3_ms": round(alone["p50_ms"] / (1.25 * sum(parts.values()) + 3), 3),
         "throughput_of_32_to_1": round(many["per_second"] / alone["per_second"], 2),
         "throughput_of_32_to_bulk": round(many["per_second"] / bulk, 2),
