@@ -24,7 +24,6 @@ from embeddings.decoding import Picture
 from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import StoreUnavailable
 from embeddings.images import Box, DecodedImage, InputSpec
-from embeddings.machine import processors
 from embeddings.records import Collection, Hit, ModelIdentity, Row, Store
 from embeddings.settings import Settings
 from embeddings.web import WebFetcher
@@ -40,7 +39,9 @@ PREVIEW_SIDE = 960
 
 
 class Thumbnailer(Protocol):
-    """What makes thumbnails, and decodes, in a process that may be killed."""
+    """What makes thumbnails, and decodes, in processes that may be killed."""
+
+    processes: int
 
     def thumbnail(self, picture: Picture, side: int) -> Future[bytes]: ...
     def decode(self, picture: Picture, spec: InputSpec) -> Future[DecodedImage]: ...
@@ -99,7 +100,7 @@ class Service:
         self.library = Library(store, embedder.identity, lambda: embedder.vocabulary, self.shelves)
         # decoded pictures wait for the engine; the others' files wait on disk, in the turns of their callers
         self._seeing = FairGate(3 * BATCH)
-        self._decoding = FairGate(2 * (settings.decode_processes or processors()))
+        self._decoding = FairGate(2 * embedder.pool.processes)
         together = Together()
         self._arrivals = Arrivals(together)
         self._engine: Batcher[_Timed[DecodedImage], Seen] = Batcher("engine", self._finish, BATCH, together)
