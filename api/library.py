@@ -1,4 +1,4 @@
-"""What the service asks of the collections; everything here blocks and runs in threads."""
+"""What the service asks of the collections; all of it blocks and runs in threads, but what says that it does not."""
 
 import math
 import time
