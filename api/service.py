@@ -24,6 +24,7 @@ from embeddings.decoding import Picture
 from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import StoreUnavailable
 from embeddings.images import Box, DecodedImage, InputSpec
+from embeddings.machine import processors
 from embeddings.records import Collection, Hit, ModelIdentity, Row, Store
 from embeddings.settings import Settings
 from embeddings.web import WebFetcher
@@ -39,9 +40,7 @@ PREVIEW_SIDE = 960
 
 
 class Thumbnailer(Protocol):
-    """What makes thumbnails, and decodes, in processes that may be killed."""
-
-    processes: int
+    """What makes thumbnails, and decodes, in a process that may be killed."""
 
     def thumbnail(self, picture: Picture, side: int) -> Future[bytes]: ...
     def decode(self, picture: Picture, spec: InputSpec) -> Future[DecodedImage]: ...
@@ -100,7 +99,7 @@ class Service:
         self.library = Library(store, embedder.identity, lambda: embedder.vocabulary, self.shelves)
         # decoded pictures wait for the engine; the others' files wait on disk, in the turns of their callers
         self._seeing = FairGate(3 * BATCH)
-        self._decoding = FairGate(2 * embedder.pool.processes)
+        self._decoding = FairGate(2 * (settings.decode_processes or processors()))
         together = Together()
         self._arrivals = Arrivals(together)
         self._engine: Batcher[_Timed[DecodedImage], Seen] = Batcher("engine", self._finish, BATCH, together)

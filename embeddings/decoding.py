@@ -19,10 +19,6 @@ Picture = bytes | Callable[[], bytes]  # the bytes of an image file, or what rea
 Arguments = Callable[[], tuple[Any, ...]]
 
 
-# processes beyond one a processor: between two pictures each waits for its parent (benchmarks/decode_processes.py)
-SPARE = 1
-
-
 @dataclass(frozen=True)
 class DecodeLimits:
     """What one image may cost: bytes of the file, pixels, seconds, and bytes of memory on top of the process's own."""
@@ -42,9 +38,9 @@ class DecodePool(Closing):
     """
 
     def __init__(self, limits: DecodeLimits, processes: int = 0) -> None:
-        """Take the limits and the number of processes (0: one a processor and one more); start nothing."""
+        """Take the limits and the number of processes (0: one a processor); start nothing."""
         self._limits = limits
-        self.processes = processes or processors() + SPARE
+        self.processes = processes or processors()
         self._executor = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         self._lock = threading.Lock()
         self._decoders: set[Decoder] = set()

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(gt=0, description="pixels one image may have")] = 180_000_000
     decode_timeout: Annotated[float, Field(gt=0, description="seconds one image may take to decode")] = 20.0
     decode_memory: Annotated[int, Field(gt=0, description="bytes one decode process may take")] = 1_000_000_000
-    decode_processes: Annotated[int, Field(ge=0, description="decode processes; 0: one a processor and one more")] = 0
+    decode_processes: Annotated[int, Field(ge=0, description="decode processes; 0: one a processor")] = 0
     min_confidence: Annotated[
         float, Field(ge=0, le=1, description="confidence from which a label is stored as a tag")
     ] = 0.2

@@ -39,8 +39,6 @@ def _read(picture: Picture) -> bytes:
 class ToyPool:
     """Decodes real bytes with the real code, in one thread, as it wants to be."""
 
-    processes = 1
-
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(1, "toy-decode")
 
