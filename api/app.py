@@ -14,25 +14,25 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from api import errors
-from api.access import Access, authorised
-from api.audit import Audit
-from api.draining import Draining
-from api.guard import BrowserRules, Guard
-from api.heads import Heads
-from api.idempotency import Idempotency
-from api.keys import KeyFile, KeyRing
-from api.openapi import complete
-from api.rates import Rates
+from api.api_keys import KeyFile, KeyRing
+from api.limits.concurrency import Shares
+from api.limits.rate_limiter import Rates
+from api.middleware.access import Access, authorised
+from api.middleware.audit import Audit
+from api.middleware.body_drain import Draining
+from api.middleware.browser_security import BrowserRules, Guard
+from api.middleware.head_requests import Heads
+from api.middleware.idempotency import Idempotency
+from api.middleware.request_context import Tracing
+from api.openapi.document import complete
 from api.routes import collections, duplicates, health, images, preview, search, search_batch, session, tags
 from api.routes import jobs as jobs_routes
-from api.scans import Scans
-from api.service import Embedder, Service
-from api.tracing import Tracing
-from api.turns import Shares
-from embeddings.records import Store
+from api.services.service import Embedder, Service
+from duplicates.background_scan import Scans
 from embeddings.settings import Settings
-from embeddings.web import WebFetcher
-from indexer.jobs import Jobs
+from embeddings.web.fetcher import WebFetcher
+from indexer.jobs.base import Jobs
+from store.base import Store
 
 STATIC = Path(__file__).parent / "static"
 CALLERS = 4  # so many it takes to have the service full: one caller gets no more than this part of its places

@@ -32,8 +32,8 @@ import numpy as np
 import skimage
 from abuse import Abuser, Heard, resident, tally, temporary_files
 
-from api.keys import KeyFile, Scope, new_key
-from api.server import BACKLOG
+from api.api_keys import KeyFile, Scope, new_key
+from api.server.run import BACKLOG
 from benchmarks.common import until_it_serves
 from benchmarks.reporting import write_results
 

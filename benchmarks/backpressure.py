@@ -30,13 +30,13 @@ from benchmarks.common import write_results
 from benchmarks.orchestration import workers
 from benchmarks.trees import tree_pss
 from embeddings.embedder import Embedder
-from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
-from embeddings.store import open_store
-from indexer.jobs import State
-from indexer.opening import open_queue
+from indexer.jobs.base import State
+from indexer.open_jobs import open_queue
 from indexer.queue.redis_jobs import RedisJobs
-from indexer.sources import Folder
+from indexer.sources.folder import Folder
+from store import open_store
+from store.base import Store
 
 COLLECTION = "backpressure"
 LOOK_SECONDS = 0.1

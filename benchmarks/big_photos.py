@@ -21,12 +21,13 @@ from PIL import Image
 from benchmarks import full_size
 from benchmarks.common import Bench, copies, fresh, write_results
 from benchmarks.indexing import index, usual_loop, warm_up
-from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.embedder import Embedder, Embedding
-from embeddings.images import Box, DecodedImage
-from embeddings.models import Model
+from embeddings.imaging.decode import Box, DecodedImage
+from embeddings.models.model import Model
 from embeddings.settings import Settings
-from indexer.sources import Folder, Reference
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
 
 
 class FullSizePool(DecodePool):
@@ -38,7 +39,7 @@ class FullSizePool(DecodePool):
 
 
 class FullSize:
-    """An embedder (indexer.indexing.Embeds) that decodes at full size."""
+    """An embedder (indexer.pipeline.pipeline.Embeds) that decodes at full size."""
 
     def __init__(self, embedder: Embedder, settings: Settings) -> None:
         limits = DecodeLimits(settings.max_bytes, settings.max_pixels, settings.decode_timeout, settings.decode_memory)

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import write_results
-from embeddings.calibration import expected_calibration_error, fit_temperature, keep_temperature, softmax
 from embeddings.embedder import Embedder
 from embeddings.errors import LookalikeError
 from embeddings.settings import read_settings
-from indexer.listing import chunks
+from embeddings.tagging.calibration import expected_calibration_error, fit_temperature, keep_temperature, softmax
+from indexer.pipeline.lister import chunks
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.reporting import RESULTS, copies, machine, write_results
 from embeddings.embedder import Embedder
-from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
-from embeddings.store import open_store
+from store import open_store
+from store.base import Store
 
 __all__ = ["RESULTS", "Bench", "copies", "fresh", "machine", "until_it_serves", "write_results"]
 

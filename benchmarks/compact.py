@@ -24,12 +24,13 @@ import numpy as np
 
 from benchmarks.common import Bench, fresh, write_results
 from benchmarks.quality import all_rows, class_of, mean_average_precision, neighbours, precision_at, recall_at_1
-from embeddings.records import Collection, Row, Store
-from embeddings.spaces import normalised
-from indexer.compacting import Compaction
-from indexer.listing import chunks
-from indexer.pipeline import index_source
-from indexer.sources import Folder
+from indexer.migration.compact import Compaction
+from indexer.pipeline.index_source import index_source
+from indexer.pipeline.lister import chunks
+from indexer.sources.folder import Folder
+from store.base import Collection, Store
+from store.projection import normalised
+from store.records import Row
 
 LIMIT = 10
 TOGETHER = 32

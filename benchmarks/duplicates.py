@@ -24,16 +24,16 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from api.shelves import Shelves
 from benchmarks.common import Bench, fresh, write_results
-from duplicates import alike
-from duplicates.alike import Kind
-from duplicates.catalogue import Catalogue, Shown
-from duplicates.ledger import Ledger
+from duplicates import evidence
+from duplicates.evidence import Kind
+from duplicates.pair_store import Ledger
+from duplicates.review import Catalogue, Shown
 from duplicates.scan import Progress, folder_of, scan
-from embeddings.records import Collection
-from indexer.pipeline import index_source
-from indexer.sources import Folder
+from indexer.pipeline.index_source import index_source
+from indexer.sources.folder import Folder
+from store.base import Collection
+from store.image_files import Shelves
 
 ORIGINAL = "original"
 MARK = "__"  # between the number of a photo and what was done to it
@@ -55,7 +55,9 @@ def main() -> None:
         catalogue = Catalogue(collection, folder_of(bench.settings.data))
         counted = count(catalogue.show(catalogue.groups(Kind.NEAR)))
         found = {"photos": photos, "images": collection.count(), "seconds": stages}
-        limits = {name: getattr(alike, name) for name in dir(alike) if name.startswith(("NEAR_", "BLIND_", "SIMILAR"))}
+        limits = {
+            name: getattr(evidence, name) for name in dir(evidence) if name.startswith(("NEAR_", "BLIND_", "SIMILAR"))
+        }
         groups = {str(kind): len(catalogue.groups(kind)) for kind in Kind}
         blind = {"without_pixels": without_pixels(bench, collection)}
         write_results(
@@ -184,7 +186,7 @@ def without_pixels(bench: Bench, collection: Collection) -> dict[str, float]:
     blind = [
         (names[first], names[second])
         for (first, second), found in known.pairs.items()
-        if alike.Evidence(found.distance, found.mirrored, found.score, None).kind is Kind.NEAR
+        if evidence.Evidence(found.distance, found.mirrored, found.score, None).kind is Kind.NEAR
     ]
     same = [pair for pair in blind if pair[0][0] == pair[1][0]]
     with_photo = [pair for pair in same if ORIGINAL in (pair[0][1], pair[1][1])]

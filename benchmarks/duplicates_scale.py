@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import write_results
-from duplicates.ledger import Ledger
+from duplicates.pair_store import Ledger
 from duplicates.scan import folder_of, scan
-from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.errors import NotFound
-from embeddings.records import Collection, ModelIdentity, Row
+from embeddings.models.identity import ModelIdentity
 from embeddings.settings import read_settings
-from embeddings.store import open_store
+from store import open_store
+from store.base import Collection
+from store.records import Row
 
 CENTRES = 2000
 COPIES_EVERY = 50

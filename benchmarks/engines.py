@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.common import write_results
 from embeddings.engines.openvino_engine import OpenVinoEngine, openvino
-from embeddings.models import Model
+from embeddings.models.model import Model
 from embeddings.settings import read_settings
 
 IMAGES = 256

@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.common import write_results
-from indexer.sources import Folder, Reference
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
 
 COMMAND = Path(sys.executable).parent / "lookalike"
 

@@ -8,14 +8,14 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from embeddings.exif import taken_at
-from embeddings.geometry import InputSpec, Turn, frame
-from embeddings.images import DecodedImage
-from embeddings.phash import phash
+from embeddings.imaging.decode import DecodedImage
+from embeddings.imaging.exif import taken_at
+from embeddings.imaging.geometry import InputSpec, Turn, frame
+from embeddings.imaging.phash import phash
 
 
 def decode(data: bytes, spec: InputSpec) -> DecodedImage:
-    """Return what embeddings.images.decode does, of a picture that fills the model's crop, decoded at full size.
+    """Do as embeddings.imaging.decode.decode, at full size, for a picture that fills the model's crop.
 
     The perceptual hash is taken of the small picture, which costs this way of decoding next to nothing.
     """

@@ -32,8 +32,8 @@ import torch
 
 from benchmarks import gpu_network
 from benchmarks.reporting import machine, write_results
-from cli.pictures import make_pictures
-from embeddings import networks
+from cli.synthetic_images import make_pictures
+from embeddings.models import network as networks
 
 MODEL = "tf_efficientnet_lite0"
 PICTURES = 512
@@ -107,8 +107,8 @@ def network(asked: Asked) -> dict[str, Any]:
 
 def engine(asked: Asked) -> dict[str, Any]:
     """The engine of lookalike, memory to memory, against the same in eager fp32."""
-    from embeddings.engines import make_engine  # noqa: PLC0415 - what it needs may be missing
-    from embeddings.models import Model  # noqa: PLC0415
+    from embeddings.engines.registry import make_engine  # noqa: PLC0415 - what it needs may be missing
+    from embeddings.models.model import Model  # noqa: PLC0415
 
     made = make_engine(Model(asked.model, asked.place, not packaged(asked)), "torch", asked.device.type)
     net = loaded(asked)
@@ -148,7 +148,7 @@ def indexing(asked: Asked) -> dict[str, Any]:
 def packaged(asked: Asked) -> bool:
     """Return whether the model's weights are installed."""
     try:
-        from embeddings.models import PACKAGED, packaged_file  # noqa: PLC0415 - what it needs may be missing
+        from embeddings.models.model import PACKAGED, packaged_file  # noqa: PLC0415 - what it needs may be missing
 
         return asked.model in PACKAGED and packaged_file(asked.model).is_file()
     except (ModuleNotFoundError, networks.ModelError):
@@ -159,7 +159,7 @@ def loaded(asked: Asked) -> networks.Network:
     """Return the network with its own weights, or random ones."""
     if not packaged(asked):
         return networks.untrained(asked.model)
-    from embeddings.models import Model  # noqa: PLC0415 - it is there, or the weights could not be
+    from embeddings.models.model import Model  # noqa: PLC0415 - it is there, or the weights could not be
 
     return Model(asked.model, asked.place).network
 

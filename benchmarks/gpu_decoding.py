@@ -10,9 +10,9 @@ import torch
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from benchmarks.gpu_network import settle
-from embeddings.decoding import DecodeLimits, DecodePool
-from embeddings.geometry import InputSpec
-from embeddings.machine import processors
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool
+from embeddings.imaging.geometry import InputSpec
+from embeddings.utils import processors
 
 MOST_PHOTOS = 2048
 LIMITS = DecodeLimits(max_bytes=100_000_000, max_pixels=180_000_000, seconds=60.0, memory=1_000_000_000)

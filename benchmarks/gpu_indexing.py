@@ -10,10 +10,11 @@ import torch
 from benchmarks.common import Bench
 from benchmarks.indexing import index, usual_loop, warm_up
 from embeddings.embedder import Embedder
-from embeddings.models import Model
+from embeddings.models.model import Model
 from embeddings.settings import read_settings
-from embeddings.store import open_store
-from indexer.sources import Folder, Reference
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
+from store import open_store
 
 
 def compared(folder: Path, device: torch.device, model: str, rounds: int) -> dict[str, Any]:

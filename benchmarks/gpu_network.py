@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from embeddings.networks import Network
+from embeddings.models.network import Network
 
 Run = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 
@@ -42,7 +42,7 @@ WAYS = (
 
 
 class Cast(torch.nn.Module):
-    """embeddings.networks.Network with weights of another type, or with pixels as contiguous planes."""
+    """embeddings.models.network.Network with weights of another type, or with pixels as contiguous planes."""
 
     def __init__(self, network: Network, way: Way) -> None:
         super().__init__()

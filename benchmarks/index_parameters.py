@@ -26,12 +26,12 @@ from benchmarks.common import fresh, write_results
 from benchmarks.compact import made_up
 from benchmarks.quality import all_rows
 from benchmarks.store import wait_for_index
-from embeddings.fitting import Moments
-from embeddings.records import Row
-from embeddings.spaces import Projection
-from indexer.listing import chunks
-from indexer.pipeline import index_source
-from indexer.sources import Folder
+from indexer.pipeline.index_source import index_source
+from indexer.pipeline.lister import chunks
+from indexer.sources.folder import Folder
+from store.pca import Moments
+from store.projection import Projection
+from store.records import Row
 
 LIMIT = 10
 QUERIES = 200

@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 
 from benchmarks.common import Bench, fresh, write_results
-from embeddings.models import Model
-from indexer.indexing import Embeds
-from indexer.listing import chunks
-from indexer.pipeline import index_source
-from indexer.sources import Folder, Reference
+from embeddings.models.model import Model
+from indexer.pipeline.index_source import index_source
+from indexer.pipeline.lister import chunks
+from indexer.pipeline.pipeline import Embeds
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
 
 BATCH = 32
 

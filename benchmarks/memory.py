@@ -25,7 +25,8 @@ from typing import Any
 from benchmarks.common import copies, write_results
 from benchmarks.trees import tree_pss
 from embeddings.settings import read_settings
-from indexer.sources import Folder, Reference
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
 
 COMMAND = Path(sys.executable).parent / "lookalike"
 EVERY_SECONDS = 0.25

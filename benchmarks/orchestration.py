@@ -32,14 +32,15 @@ import redis
 from benchmarks.common import copies, write_results
 from benchmarks.trees import tree_processor_seconds
 from embeddings.embedder import Embedder
-from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
-from embeddings.store import open_store
-from indexer.jobs import Job, State
-from indexer.opening import open_queue
-from indexer.pipeline import index_source
+from indexer.jobs.base import Job, State
+from indexer.open_jobs import open_queue
+from indexer.pipeline.index_source import index_source
 from indexer.queue.redis_jobs import RedisJobs
-from indexer.sources import Folder, Reference
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
+from store import open_store
+from store.base import Store
 
 START_SECONDS = 120.0
 WARM_IMAGES = 512

@@ -30,7 +30,8 @@ from typing import Any
 from benchmarks.common import Bench, fresh, write_results
 from benchmarks.indexing import index, warm_up
 from benchmarks.peer import NOT_INSTALLED, PEERS
-from indexer.sources import Folder, Reference
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
 
 COMMAND = Path(sys.executable).parent / "lookalike"
 SCRIPT = Path(__file__).with_name("peer.py")

@@ -21,19 +21,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import write_results
-from embeddings.records import Collection, ModelIdentity, Row, Store
+from embeddings.models.identity import ModelIdentity
 from embeddings.settings import Settings, read_settings
-from embeddings.store import open_store
-from indexer.difference import difference, reference_id
-from indexer.jobs import Libraries, new_id
-from indexer.listing import Ahead, chunks
+from indexer.jobs.base import Libraries, new_id
+from indexer.pipeline.difference import difference, reference_id
+from indexer.pipeline.lister import Ahead, chunks
 from indexer.queue.celery_app import CHUNKS, make_app, waiting_key
-from indexer.queue.opened import Openings
-from indexer.queue.orders import Order
+from indexer.queue.job_resources import Openings
+from indexer.queue.job_specs import Order
+from indexer.queue.job_store import Records
 from indexer.queue.planner import Planner
-from indexer.queue.records import Records
-from indexer.queue.sending import Sender
-from indexer.sources import Manifest, Reference
+from indexer.queue.producer import Sender
+from indexer.sources.base import Reference
+from indexer.sources.manifest import Manifest
+from store import open_store
+from store.base import Collection, Store
+from store.records import Row
 
 MODEL = ModelIdentity("planning", "0" * 12, 4)
 COLLECTION = "planning_benchmark"

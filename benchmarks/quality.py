@@ -13,10 +13,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from benchmarks.common import fresh, write_results
-from embeddings.records import Collection, Row
-from indexer.listing import chunks
-from indexer.pipeline import index_source
-from indexer.sources import Folder
+from indexer.pipeline.index_source import index_source
+from indexer.pipeline.lister import chunks
+from indexer.sources.folder import Folder
+from store.base import Collection
+from store.records import Row
 
 QUERIES_A_CALL = 64
 

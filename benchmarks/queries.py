@@ -34,11 +34,12 @@ from benchmarks.common import Bench, fresh, until_it_serves
 from benchmarks.indexing import BATCH, index
 from benchmarks.reporting import write_results
 from embeddings.embedder import Embedder
-from embeddings.records import Collection
 from embeddings.settings import Settings
-from embeddings.store import open_store
-from indexer.pipeline import index_source
-from indexer.sources import Folder, Reference
+from indexer.pipeline.index_source import index_source
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
+from store import open_store
+from store.base import Collection
 
 TOGETHER = ("1", "8", "32", "128")
 PARTS = 100  # queries that are taken apart in a round

@@ -28,25 +28,25 @@ from celery.worker import WorkController, state
 from benchmarks.common import RESULTS, write_results
 from benchmarks.planning import made_up, row_of
 from cli.worker import CHUNKS_AT_A_TIME
-from embeddings.records import ModelIdentity
+from embeddings.models.identity import ModelIdentity
 from embeddings.settings import Settings, read_settings
-from embeddings.testing import MemoryStore
-from indexer.difference import difference
-from indexer.jobs import Job, Libraries, State, new_id
+from indexer.jobs.base import Job, Libraries, State, new_id
+from indexer.pipeline.difference import difference
+from indexer.queue.cancellation import Stop
 from indexer.queue.celery_app import make_app
+from indexer.queue.chunk_indexer import ChunkIndexer
 from indexer.queue.chunks import Chunk, Outcome
-from indexer.queue.embedding import ChunkIndexer
-from indexer.queue.figures import Figures, Measured
-from indexer.queue.keeper import Keeper
-from indexer.queue.opened import Opened, Openings
-from indexer.queue.orders import Order
+from indexer.queue.job_resources import Opened, Openings
+from indexer.queue.job_specs import Order
+from indexer.queue.job_store import Records
+from indexer.queue.metrics import Figures, Measured
 from indexer.queue.planner import Planner
-from indexer.queue.records import Records
-from indexer.queue.sending import Sender
-from indexer.queue.stopping import Stop
+from indexer.queue.producer import Sender
+from indexer.queue.recovery import Keeper
 from indexer.queue.tasks import register
-from indexer.queue.workers import About
-from indexer.sources import Reference
+from indexer.queue.worker_status import About
+from indexer.sources.base import Reference
+from store.testing import MemoryStore
 
 MODEL = ModelIdentity("queue", "0" * 12, 4)
 VECTOR = np.array([1, 0, 0, 0], np.float32)

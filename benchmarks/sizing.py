@@ -23,8 +23,11 @@ from milvus_server import running_server
 
 from benchmarks.common import write_results
 from embeddings.errors import StoreUnavailable
-from embeddings.records import Collection, ModelIdentity, Row, Tag
-from embeddings.store import open_store
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tag import Tag
+from store import open_store
+from store.base import Collection
+from store.records import Row
 
 COLLECTION = "sizing"
 ROWS_A_CALL = 2_000

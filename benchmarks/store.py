@@ -29,12 +29,15 @@ from milvus_server import running_server
 from pymilvus import MilvusClient
 
 from benchmarks.common import write_results
-from embeddings.records import Collection, ModelIdentity, Row, Store, Tag
+from embeddings.models.identity import ModelIdentity
 from embeddings.settings import read_settings
-from embeddings.store import open_store
-from embeddings.store.rows import SCALARS, normalise, to_record
-from embeddings.store.server import ServerBackend
-from indexer.listing import chunks
+from embeddings.tagging.tag import Tag
+from indexer.pipeline.lister import chunks
+from store import open_store
+from store.base import Collection, Store
+from store.milvus.schema import SCALARS, normalise, to_record
+from store.milvus.server_backend import ServerBackend
+from store.records import Row
 
 DIMENSION = 1280
 MODEL = ModelIdentity("store-benchmark", "0" * 12, DIMENSION)

@@ -11,17 +11,19 @@ import click
 import numpy as np
 
 from cli.common import json_option, model_option, print_json, progress_bar, settings_with, store_of
-from cli.pictures import make_pictures
 from cli.plotting import check_plot, draw_bars
+from cli.synthetic_images import make_pictures
 from embeddings.embedder import BATCH, Embedder
-from embeddings.engines import make_engine
+from embeddings.engines.registry import make_engine
 from embeddings.errors import ModelError
-from embeddings.models import Model
-from embeddings.records import Collection, Row
+from embeddings.models.model import Model
 from embeddings.settings import Settings
-from indexer.pipeline import index_source
-from indexer.reading import Content, read_ahead
-from indexer.sources import Folder, Reference
+from indexer.pipeline.index_source import index_source
+from indexer.pipeline.reader import Content, read_ahead
+from indexer.sources.base import Reference
+from indexer.sources.folder import Folder
+from store.base import Collection
+from store.records import Row
 
 PICTURES = 512
 SECONDS = 3.0

@@ -10,9 +10,9 @@ import click
 from tqdm.std import tqdm  # `tqdm` itself imports its own command line
 
 from embeddings.errors import UsageError
-from embeddings.records import Store
 from embeddings.settings import Settings, read_settings
-from embeddings.store import open_store
+from store import open_store
+from store.base import Store
 
 collection_option = click.option(
     "--collection", metavar="NAME", help="The collection (default: LOOKALIKE_COLLECTION, else photos)."

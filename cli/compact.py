@@ -8,14 +8,14 @@ from typing import Any, Self
 
 import click
 
-from cli.again import Again
 from cli.common import json_option, plural, print_json, progress_bar, settings_with, store_of
 from embeddings.errors import UsageError
-from embeddings.locations import UPLOAD
-from embeddings.records import Store
 from embeddings.settings import Settings
-from indexer.compacting import Compaction, Measured
-from indexer.restoring import Restoring
+from indexer.migration.compact import Compaction, Measured
+from indexer.migration.reembed import Again
+from indexer.migration.restore import Restoring
+from store.base import Store
+from store.locations import UPLOAD
 
 MOST_SHOWN = 20
 LABELS = {"fit": "fitting", "project": "projecting", "check": "checking", "compare": "comparing"}

@@ -13,12 +13,12 @@ import click
 
 from cli.common import json_option, plural, print_json, progress_bar, settings_with
 from embeddings.errors import NotFound, UsageError
-from embeddings.locations import uploads_folder
-from embeddings.records import Collection, Store
 from embeddings.settings import Settings
-from embeddings.store import open_store
-from indexer.copying import CopyProgress, copy_rows, open_target
-from indexer.uploads import Uploads
+from indexer.migration.copy import CopyProgress, copy_rows, open_target
+from indexer.migration.upload_files import Uploads
+from store import open_store
+from store.base import Collection, Store
+from store.locations import uploads_folder
 
 MOST_SHOWN = 20
 LABELS = {"compare": "comparing", "copy": "copying", "verify": "verifying"}

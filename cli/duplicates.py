@@ -5,18 +5,18 @@ from typing import Any
 
 import click
 
-from api.duplicate_documents import csv_lines, group_documents, json_parts
-from api.duplicate_schemas import CopyOut, GroupOut
-from api.shelves import Shelves
+from api.schemas.duplicates import CopyOut, GroupOut
+from api.schemas.serialize_duplicates import csv_lines, group_documents, json_parts
 from cli.common import collection_option, json_option, plural, progress_bar, settings_with, store_of
-from duplicates.alike import Kind
-from duplicates.catalogue import Catalogue
 from duplicates.decisions import Action, Decisions
+from duplicates.evidence import Kind
+from duplicates.review import Catalogue
 from duplicates.scan import Progress, folder_of, scan
-from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.errors import NotFound, UsageError
-from embeddings.records import Collection
 from embeddings.settings import Settings
+from store.base import Collection
+from store.image_files import Shelves
 
 UNITS = {"reading": "pictures", "comparing": "cells", "looking": "pairs"}
 MEANING = {

@@ -23,11 +23,13 @@ from cli.common import (
 )
 from embeddings.embedder import Embedder
 from embeddings.errors import UsageError
-from embeddings.records import Collection
 from embeddings.settings import Settings
-from indexer.pipeline import index_source
-from indexer.reports import Failure, Progress
-from indexer.sources import Folder, Source, open_source
+from indexer.pipeline.index_source import index_source
+from indexer.pipeline.progress import Failure, Progress
+from indexer.sources.base import Source
+from indexer.sources.folder import Folder
+from indexer.sources.open_source import open_source
+from store.base import Collection
 
 MOST_SHOWN = 20
 TICK_MS = 500

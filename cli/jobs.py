@@ -26,10 +26,10 @@ from cli.common import (
 )
 from embeddings.embedder import Embedder
 from embeddings.errors import QueueUnavailable
-from indexer.jobs import Job, State, Worker
-from indexer.opening import open_queue
+from indexer.jobs.base import Job, State, Worker
+from indexer.open_jobs import open_queue
+from indexer.pipeline.progress import Failure
 from indexer.queue.redis_jobs import RedisJobs
-from indexer.reports import Failure
 
 WATCH_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0

@@ -2,7 +2,7 @@
 
 import click
 
-from api.keys import Key, KeyFile, Scope, new_key, parse_entry
+from api.api_keys import Key, KeyFile, Scope, new_key, parse_entry
 from cli.common import json_option, print_json
 from embeddings.errors import NotFound, UsageError
 from embeddings.settings import read_settings

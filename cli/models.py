@@ -14,10 +14,10 @@ from huggingface_hub import try_to_load_from_cache
 
 from cli.common import json_option, print_json, progress_bar, settings_with
 from embeddings.embedder import BATCH
-from embeddings.engines import make_engine
-from embeddings.files import write_atomically
-from embeddings.models import PACKAGED, Model
+from embeddings.engines.registry import make_engine
+from embeddings.models.model import PACKAGED, Model
 from embeddings.settings import Settings
+from embeddings.utils import write_atomically
 
 SECONDS_MEASURED = 3.0
 SPEEDS = "speeds.json"

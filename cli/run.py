@@ -12,11 +12,12 @@ from cli.index import index_once, print_report
 from cli.serve import anyone_option, host_option, port_option
 from embeddings.embedder import Embedder
 from embeddings.errors import UsageError
-from embeddings.files import write_atomically
-from embeddings.locations import display_path
-from embeddings.records import Collection, Row
 from embeddings.settings import Settings
-from indexer.sources import Folder
+from embeddings.utils import write_atomically
+from indexer.sources.folder import Folder
+from store.base import Collection
+from store.locations import display_path
+from store.records import Row
 
 EXAMPLES = 3
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
@@ -42,7 +43,7 @@ def run(
 
     Without FOLDER, a few photos that come with scikit-image are taken.
     """
-    from api.server import key_ring, listening, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
+    from api.server.run import key_ring, listening, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
 
     settings = settings_with(collection, model)
     source = Folder(folder or demo_folder(settings.data))

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from api.documents import milliseconds, result, score
-from api.library import Library
-from api.schemas import SearchAnswer, SearchTimes
-from api.shelves import Shelves
+from api.schemas.responses import SearchAnswer, SearchTimes
+from api.schemas.serialize import milliseconds, result, score
+from api.services.collections import Library
 from cli.common import (
     collection_option,
     in_words,
@@ -22,9 +21,11 @@ from cli.common import (
 )
 from embeddings.embedder import Embedder, Embedding
 from embeddings.errors import LookalikeError, UsageError
-from embeddings.images import Box
-from embeddings.records import Collection, Hit
+from embeddings.imaging.decode import Box
 from embeddings.settings import Settings
+from store.base import Collection
+from store.image_files import Shelves
+from store.records import Hit
 
 LABELS = 5
 

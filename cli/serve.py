@@ -24,7 +24,7 @@ def serve(host: str, port: int, collection: str | None, model: str | None, allow
 
     Beyond this machine (--host) it wants API keys: see `lookalike keys`.
     """
-    from api.server import serve as run_server  # noqa: PLC0415 - the web framework, which no other command needs
+    from api.server.run import serve as run_server  # noqa: PLC0415 - the web framework, which no other command needs
 
     def say(address: str) -> None:
         click.echo(f"serving {address} (Ctrl-C stops)", err=True)

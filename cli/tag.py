@@ -10,10 +10,11 @@ import click
 from cli.common import in_words, json_option, model_option, plural, print_json, progress_bar, settings_with
 from embeddings.embedder import BATCH, Embedder, Embedding
 from embeddings.errors import FileUnreadable, LookalikeError, UsageError
-from embeddings.locations import readable, to_text
-from indexer.listing import chunks
-from indexer.reading import Content, Read, read_ahead
-from indexer.sources import Files, Folder, Reference, Unlistable
+from indexer.pipeline.lister import chunks
+from indexer.pipeline.reader import Content, Read, read_ahead
+from indexer.sources.base import Reference, Unlistable
+from indexer.sources.folder import Files, Folder
+from store.locations import readable, to_text
 
 AHEAD = 4 * BATCH
 

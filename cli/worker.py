@@ -26,7 +26,7 @@ def worker(model: str | None, concurrency: int) -> None:
     """
     # Celery and the network, which few commands need
     from embeddings.embedder import Embedder  # noqa: PLC0415
-    from indexer.opening import check_queue  # noqa: PLC0415
+    from indexer.open_jobs import check_queue  # noqa: PLC0415
     from indexer.queue.worker import run_worker  # noqa: PLC0415
 
     settings = settings_with(model=model)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from duplicates.database import Database
-from duplicates.grouping import pairs_across
+from duplicates.clustering import pairs_across
+from duplicates.sqlite import Database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decision (

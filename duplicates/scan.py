@@ -16,14 +16,15 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from duplicates import cells
-from duplicates.alike import may_be_near
-from duplicates.ledger import Ledger, New
-from duplicates.pixels import SPEC, agreement, grey
+from duplicates import candidates
+from duplicates.evidence import may_be_near
+from duplicates.pair_store import Ledger, New
+from duplicates.pixel_match import SPEC, agreement, grey
 from embeddings.errors import Busy, ImageError, NotFound, UsageError
-from embeddings.files import storage_error
-from embeddings.images import DecodedImage, InputSpec
-from embeddings.records import Collection, Row
+from embeddings.imaging.decode import DecodedImage, InputSpec
+from embeddings.utils import storage_error
+from store.base import Collection
+from store.records import Row
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ ReadBytes = Callable[[Row], bytes]
 
 
 class Decoder(Protocol):
-    """What decodes pictures where they can do no harm: embeddings.decoding.DecodePool."""
+    """What decodes pictures where they can do no harm: embeddings.decode_pool.pool.DecodePool."""
 
     def decode(self, data: bytes, spec: InputSpec) -> Future[DecodedImage]: ...
 
@@ -124,7 +125,7 @@ def _read(collection: Collection, ledger: Ledger, listen: Listener) -> None:
 def _compare(ledger: Ledger, listen: Listener) -> None:
     """Find the pairs of contents that may be alike."""
     count = ledger.contents()
-    wanted, there = cells.pivots_for(count), len(ledger.pivots())
+    wanted, there = candidates.pivots_for(count), len(ledger.pivots())
     if count and (there == 0 or wanted >= GROWN * there):
         ledger.choose_pivots(wanted)
     pivots = ledger.pivots()
@@ -132,7 +133,7 @@ def _compare(ledger: Ledger, listen: Listener) -> None:
         ids, vectors = ledger.unplaced(PLACE_ROWS)
         if not ids:
             break
-        ledger.place(ids, cells.places(vectors, pivots))
+        ledger.place(ids, candidates.places(vectors, pivots))
         listen(Progress("comparing", 0, count))
     left = ledger.uncompared()
     for done, cell in enumerate(left):
@@ -140,7 +141,9 @@ def _compare(ledger: Ledger, listen: Listener) -> None:
         for new in ledger.members(cell, new=True):
             for others in ledger.members(cell, new=False):
                 listen(Progress("comparing", done, len(left)))
-                ledger.add_pairs((pair, may_be_near(pair.distance, pair.score)) for pair in cells.alike(new, others))
+                ledger.add_pairs(
+                    (pair, may_be_near(pair.distance, pair.score)) for pair in candidates.alike(new, others)
+                )
         ledger.compared(cell)
     ledger.all_compared()
     listen(Progress("comparing", len(left), len(left)))

@@ -11,17 +11,18 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from embeddings.calibration import temperature
-from embeddings.closing import Closing
-from embeddings.decoding import DecodeLimits, DecodePool, Picture
-from embeddings.engines import make_engine
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool, Picture
 from embeddings.engines.base import Engine
+from embeddings.engines.registry import make_engine
 from embeddings.errors import LookalikeError
-from embeddings.images import Box, DecodedImage, InputSpec
-from embeddings.models import Model
-from embeddings.records import ModelIdentity, Tag
+from embeddings.imaging.decode import Box, DecodedImage, InputSpec
+from embeddings.models.identity import ModelIdentity
+from embeddings.models.model import Model
 from embeddings.settings import Settings
-from embeddings.tags import Label, Tagger
+from embeddings.tagging.calibration import temperature
+from embeddings.tagging.tag import Tag
+from embeddings.tagging.tagger import Label, Tagger
+from embeddings.utils import Closing
 
 BATCH = 32
 

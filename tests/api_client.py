@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 from toy import ToyEmbedder
 
+from api.api_keys import KeyRing
 from api.app import create_app
-from api.keys import KeyRing
-from api.service import Embedder, Service
-from embeddings.records import Store
+from api.services.service import Embedder, Service
 from embeddings.settings import Settings
-from embeddings.testing import MemoryStore
-from embeddings.web import WebFetcher
-from indexer.jobs import Libraries
-from indexer.local_jobs import LocalJobs
+from embeddings.web.fetcher import WebFetcher
+from indexer.jobs.base import Libraries
+from indexer.jobs.local import LocalJobs
+from store.base import Store
+from store.testing import MemoryStore
 
 BASE = "http://localhost"
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.records import ModelIdentity, Row
+from embeddings.models.identity import ModelIdentity
+from store.records import Row
 
 MODEL = ModelIdentity("toy", "0123456789ab", 3)
 

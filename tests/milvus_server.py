@@ -16,7 +16,7 @@ import pytest
 from waiting import until
 
 from embeddings.errors import StoreUnavailable
-from embeddings.store import open_store
+from store import open_store
 
 START_SECONDS = 90.0
 HOST = "127.0.0.1"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from embeddings.opening import LONGEST_SIDE
+from embeddings.imaging.formats import LONGEST_SIDE
 
 MOST_PIXELS = 180_000_000
 

@@ -13,11 +13,12 @@ from redis_server import RedisServer, running_redis
 from toy import COLOURS, TOY, ToyEmbedder, picture
 from waiting import until
 
-from embeddings.records import Collection, ModelIdentity, Store
-from embeddings.store import open_store
-from indexer.jobs import Job, Libraries
+from embeddings.models.identity import ModelIdentity
+from indexer.jobs.base import Job, Libraries
 from indexer.queue.celery_app import CHUNKS, PLANS, PREFIX
 from indexer.queue.redis_jobs import RedisJobs
+from store import open_store
+from store.base import Collection, Store
 
 VISIBILITY = 4
 MILVUS_SECONDS = 3.0

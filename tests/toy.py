@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from embeddings.closing import Closing
-from embeddings.decoding import Picture
+from embeddings.decode_pool.pool import Picture
 from embeddings.embedder import Embedding
 from embeddings.errors import LookalikeError
-from embeddings.images import Box, DecodedImage, InputSpec, decode, thumbnail
-from embeddings.models import ModelClass
-from embeddings.records import ModelIdentity
-from embeddings.tags import Tagger
+from embeddings.imaging.decode import Box, DecodedImage, InputSpec, decode, thumbnail
+from embeddings.models.card import ModelClass
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tagger import Tagger
+from embeddings.utils import Closing
 
 COLOURS = {
     "red": (255, 0, 0),

@@ -13,13 +13,13 @@ from concurrent.futures import Future
 import misbehaviour
 from toy import MAX_PIXELS, TOY, ToyEmbedder
 
-from embeddings.decoding import DecodeLimits, DecodePool, Picture
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool, Picture
 from embeddings.embedder import Embedding
-from embeddings.images import Box, DecodedImage
-from embeddings.records import ModelIdentity
+from embeddings.imaging.decode import Box, DecodedImage
+from embeddings.models.identity import ModelIdentity
 from embeddings.settings import read_settings
-from embeddings.store import open_store
 from indexer.queue.worker import run_worker
+from store import open_store
 
 MISBEHAVIOUR = {b"KILL": (misbehaviour.crash,), b"HANG": (misbehaviour.hang,), b"EXHAUST": (misbehaviour.take, 2**34)}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from embeddings.web import WebFetcher, WebLimits
+from embeddings.web.fetcher import WebFetcher, WebLimits
 
 LOOPBACK = "127.0.0.1"
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api.openapi import problems
-from api.routes.common import Offset, ServiceDep, admitted
-from api.schemas import CollectionOut, CollectionsPage
-from api.tracing import current_request_id
-from embeddings.records import CollectionInfo
+from api.openapi.document import problems
+from api.request_id import current_request_id
+from api.routes.dependencies import Offset, ServiceDep, admitted
+from api.schemas.responses import CollectionOut, CollectionsPage
+from store.base import CollectionInfo
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["collections"])
 

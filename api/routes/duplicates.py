@@ -6,8 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from api.duplicate_documents import csv_lines, decision_document, group_documents, json_parts
-from api.duplicate_schemas import (
+from api.errors import public_text
+from api.openapi.document import body, json_body, problems
+from api.request_body import Limits, read_body
+from api.request_id import current_request_id
+from api.routes.dependencies import CollectionDep, Offset, ServiceDep, admitted
+from api.schemas.duplicates import (
     DecisionOut,
     DecisionRequest,
     DecisionsPage,
@@ -17,15 +21,11 @@ from api.duplicate_schemas import (
     ScanOut,
     Totals,
 )
-from api.errors import public_text
-from api.forms import Limits, read_body
-from api.openapi import body, json_body, problems
-from api.routes.common import CollectionDep, Offset, ServiceDep, admitted
-from api.scans import Scan, Scans
-from api.tracing import current_request_id
-from duplicates.alike import Kind
-from duplicates.catalogue import Catalogue
+from api.schemas.serialize_duplicates import csv_lines, decision_document, group_documents, json_parts
+from duplicates.background_scan import Scan, Scans
 from duplicates.decisions import Action
+from duplicates.evidence import Kind
+from duplicates.review import Catalogue
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["duplicates"])
 

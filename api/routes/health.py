@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.errors import public_text
-from api.routes.common import ServiceDep
-from api.schemas import Health, Readiness
-from api.service import Service
+from api.routes.dependencies import ServiceDep
+from api.schemas.responses import Health, Readiness
+from api.services.service import Service
 from embeddings.errors import LookalikeError, QueueUnavailable, StoreUnavailable
 
 router = APIRouter(tags=["health"])

@@ -6,21 +6,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.documents import image, image_address
-from api.forms import Body, Limits, Upload, read_body
-from api.openapi import body, json_body, multipart, picture_body, problems
-from api.originals import CACHE as FILE_CACHE
-from api.originals import original
-from api.requests import NewImage
-from api.routes.common import CollectionDep, Offset, ServiceDep, TakenDep, admitted
-from api.schemas import ImageOut, ImagesPage
-from api.service import Service
-from api.shelves import Staged
-from api.tracing import current_request_id
+from api.file_response import CACHE as FILE_CACHE
+from api.file_response import original
+from api.openapi.document import body, json_body, multipart, picture_body, problems
+from api.request_body import Body, Limits, Upload, read_body
+from api.request_id import current_request_id
+from api.routes.dependencies import CollectionDep, Offset, ServiceDep, TakenDep, admitted
+from api.schemas.requests import NewImage
+from api.schemas.responses import ImageOut, ImagesPage
+from api.schemas.serialize import image, image_address
+from api.services.service import Service
 from embeddings.errors import UsageError
-from embeddings.locations import UPLOAD
-from embeddings.records import Row
-from embeddings.rows import FileFacts, copied_row, embedded_row
+from store.image_files import Staged
+from store.locations import UPLOAD
+from store.records import Row
+from store.row_builder import FileFacts, copied_row, embedded_row
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["images"])
 

@@ -11,13 +11,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from api.forms import Limits, read_body
-from api.openapi import body, json_body, problems
-from api.requests import JobRequest
-from api.routes.common import Offset, ServiceDep, admitted
-from api.schemas import FailuresPage, JobFailure, JobOut, JobsPage, LibrariesPage, LibraryOut
-from api.tracing import current_request_id
-from indexer.jobs import Job, Jobs
+from api.openapi.document import body, json_body, problems
+from api.request_body import Limits, read_body
+from api.request_id import current_request_id
+from api.routes.dependencies import Offset, ServiceDep, admitted
+from api.schemas.requests import JobRequest
+from api.schemas.responses import FailuresPage, JobFailure, JobOut, JobsPage, LibrariesPage, LibraryOut
+from indexer.jobs.base import Job, Jobs
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["jobs"])
 streams = APIRouter(prefix="/v1", tags=["jobs"])  # a watcher holds no place: it waits, and does not work

@@ -4,11 +4,11 @@ from functools import partial
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.forms import Limits, Upload, read_body
-from api.openapi import body, json_body, multipart, picture_body, problems
-from api.requests import PreviewQuery
-from api.routes.common import ServiceDep, admitted
-from api.service import Service
+from api.openapi.document import body, json_body, multipart, picture_body, problems
+from api.request_body import Limits, Upload, read_body
+from api.routes.dependencies import ServiceDep, admitted
+from api.schemas.requests import PreviewQuery
+from api.services.service import Service
 from embeddings.errors import UsageError
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])

@@ -8,17 +8,17 @@ from functools import partial
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 
-from api.documents import milliseconds, result, score
-from api.forms import Limits, Upload, read_body
-from api.library import Query
-from api.openapi import body, json_body, multipart, picture_body, problems
-from api.requests import MAX_DEPTH, SearchQuery, taken_span
-from api.routes.common import ServiceDep, admitted
-from api.schemas import SearchAnswer, SearchTimes
-from api.service import Found, Seen, Service
-from api.tracing import current_request_id
+from api.openapi.document import body, json_body, multipart, picture_body, problems
+from api.request_body import Limits, Upload, read_body
+from api.request_id import current_request_id
+from api.routes.dependencies import ServiceDep, admitted
+from api.schemas.requests import MAX_DEPTH, SearchQuery, taken_span
+from api.schemas.responses import SearchAnswer, SearchTimes
+from api.schemas.serialize import milliseconds, result, score
+from api.services.collections import Query
+from api.services.service import Found, Seen, Service
 from embeddings.errors import UsageError
-from embeddings.images import Box
+from embeddings.imaging.decode import Box
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])
 

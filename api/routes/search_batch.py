@@ -6,16 +6,16 @@ import time
 from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 
-from api.documents import milliseconds
 from api.errors import Fault, faults_of, public_text
-from api.forms import Limits, read_body
-from api.openapi import body, json_body, problems
-from api.requests import MOST_QUERIES, SearchBatch, SearchItems, SearchQuery
-from api.routes.common import ServiceDep, admitted
+from api.openapi.document import body, json_body, problems
+from api.request_body import Limits, read_body
+from api.request_id import current_request_id
+from api.routes.dependencies import ServiceDep, admitted
 from api.routes.search import check, find
-from api.schemas import QueryFailed, QueryFailure, QueryFound, SearchBatchAnswer
-from api.service import Service
-from api.tracing import current_request_id
+from api.schemas.requests import MOST_QUERIES, SearchBatch, SearchItems, SearchQuery
+from api.schemas.responses import QueryFailed, QueryFailure, QueryFound, SearchBatchAnswer
+from api.schemas.serialize import milliseconds
+from api.services.service import Service
 from embeddings.errors import LookalikeError, UsageError
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])

@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.access import COOKIE, Caller, identify
-from api.forms import Limits, read_body
-from api.openapi import body, json_body, problems
-from api.requests import SignIn
-from api.schemas import SessionOut
-from api.tracing import current_request_id
+from api.middleware.access import COOKIE, Caller, identify
+from api.openapi.document import body, json_body, problems
+from api.request_body import Limits, read_body
+from api.request_id import current_request_id
+from api.schemas.requests import SignIn
+from api.schemas.responses import SessionOut
 
 router = APIRouter(prefix="/v1", tags=["session"])
 

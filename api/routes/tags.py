@@ -6,15 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from api.documents import milliseconds
 from api.errors import public_text
-from api.forms import Limits, Upload, read_body
-from api.openapi import body, json_body, multipart, picture_body, problems
-from api.requests import MOST_PICTURES, TagNames, TagsBatch, TagsQuery
-from api.routes.common import CollectionDep, Offset, ServiceDep, TakenDep, admitted
-from api.schemas import FacetsPage, ItemError, TagCount, Tagged, TagsAnswer, TagTimes, Untagged
-from api.service import Seen, Service
-from api.tracing import current_request_id
+from api.openapi.document import body, json_body, multipart, picture_body, problems
+from api.request_body import Limits, Upload, read_body
+from api.request_id import current_request_id
+from api.routes.dependencies import CollectionDep, Offset, ServiceDep, TakenDep, admitted
+from api.schemas.requests import MOST_PICTURES, TagNames, TagsBatch, TagsQuery
+from api.schemas.responses import FacetsPage, ItemError, TagCount, Tagged, TagsAnswer, TagTimes, Untagged
+from api.schemas.serialize import milliseconds
+from api.services.service import Seen, Service
 from embeddings.errors import Busy, ImageError, LookalikeError, UrlBlocked, UrlUnreachable, UsageError
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["tags"])

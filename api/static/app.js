@@ -1,15 +1,15 @@
 // Starts the page: gives every view an address, and keeps the views of the way back.
-import { addressesIn, parameters } from "./addresses.js";
-import * as api from "./api.js";
-import { browse } from "./browse.js";
-import { nameWindow } from "./dom.js";
-import { duplicates } from "./duplicates.js";
-import { indexing } from "./indexing.js";
-import { takePictures } from "./intake.js";
-import { job } from "./job.js";
-import { kept as keptGroups } from "./kept.js";
-import { search } from "./search.js";
-import { askForKey } from "./signin.js";
+import { addressesIn, parameters } from "./lib/urls.js";
+import * as api from "./lib/api.js";
+import { browse } from "./views/browse.js";
+import { nameWindow } from "./lib/dom.js";
+import { duplicates } from "./views/duplicates.js";
+import { indexing } from "./views/jobs.js";
+import { takePictures } from "./components/picture-input.js";
+import { job } from "./views/job.js";
+import { kept as keptGroups } from "./views/decisions.js";
+import { search } from "./views/search.js";
+import { askForKey } from "./components/sign-in.js";
 
 const KEPT_VIEWS = 30;
 const main = document.querySelector("#main");

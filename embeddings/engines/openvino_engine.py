@@ -12,8 +12,8 @@ from shutil import disk_usage
 import numpy as np
 
 from embeddings.errors import ModelError
-from embeddings.files import storage_error
-from embeddings.models import Model
+from embeddings.models.model import Model
+from embeddings.utils import storage_error
 
 # OpenVINO's converter reports usage over the network unless this module cannot be imported.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

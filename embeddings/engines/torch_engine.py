@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from embeddings.errors import ModelError
-from embeddings.models import Model
+from embeddings.models.model import Model
 
 
 class TorchEngine:

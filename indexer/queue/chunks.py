@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexer.reports import Failure
-from indexer.sources import Reference
+from indexer.pipeline.progress import Failure
+from indexer.sources.base import Reference
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from embeddings.errors import LookalikeError, QueueUnavailable
-from indexer.difference import difference
-from indexer.jobs import State
-from indexer.listing import Ahead, chunks
-from indexer.presence import Presence
+from indexer.jobs.base import State
+from indexer.pipeline.difference import difference
+from indexer.pipeline.lister import Ahead, chunks
+from indexer.pipeline.progress import Failure
+from indexer.pipeline.pruning import Presence
+from indexer.queue.cancellation import Dropped, HandedBack, Patient, Stop, reason
 from indexer.queue.chunks import Chunk, Failed
-from indexer.queue.opened import Opened, Openings
-from indexer.queue.records import PLANNER_SECONDS, Records, Standing, Verdict
-from indexer.queue.sending import Sender
-from indexer.queue.stopping import Dropped, HandedBack, Patient, Stop, reason
-from indexer.reports import Failure
-from indexer.sources import Reference, Unlistable
+from indexer.queue.job_resources import Opened, Openings
+from indexer.queue.job_store import PLANNER_SECONDS, Records, Standing, Verdict
+from indexer.queue.producer import Sender
+from indexer.sources.base import Reference, Unlistable
 
 log = logging.getLogger(__name__)
 

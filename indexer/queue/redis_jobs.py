@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from embeddings.closing import Closing
 from embeddings.errors import LookalikeError, NotFound, QueueUnavailable, UsageError
-from embeddings.records import ModelIdentity
-from indexer.jobs import Job, Libraries, State, Worker, new_id
+from embeddings.models.identity import ModelIdentity
+from embeddings.utils import Closing
+from indexer.jobs.base import Job, Libraries, State, Worker, new_id
+from indexer.pipeline.progress import Failure
 from indexer.queue.celery_app import make_app
-from indexer.queue.orders import Order, Orders
-from indexer.queue.records import Records
-from indexer.queue.sending import Sender
-from indexer.queue.workers import told
-from indexer.reports import Failure
-from indexer.sources import open_source
+from indexer.queue.job_specs import Order, Orders
+from indexer.queue.job_store import Records
+from indexer.queue.producer import Sender
+from indexer.queue.worker_status import told
 from indexer.sources.folder import Folder
+from indexer.sources.open_source import open_source
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from celery import Celery
 
+from indexer.queue.acknowledge import LoudRequest
 from indexer.queue.celery_app import EMBED, PLAN
+from indexer.queue.chunk_indexer import ChunkIndexer
 from indexer.queue.chunks import Chunk
-from indexer.queue.embedding import ChunkIndexer
 from indexer.queue.planner import Planner
-from indexer.queue.requests import LoudRequest
 
 
 def register(app: Celery, planner: Planner, indexer: ChunkIndexer) -> None:

@@ -14,20 +14,20 @@ from prometheus_client import start_http_server
 
 from embeddings.embedder import Embedder
 from embeddings.errors import QueueUnavailable, StoreUnavailable, UsageError
-from embeddings.records import Store
 from embeddings.settings import Settings
-from indexer.jobs import Libraries
+from indexer.jobs.base import Libraries
+from indexer.queue.cancellation import HandedBack, Stop
 from indexer.queue.celery_app import CHUNKS, PLANS, make_app, waiting_key
-from indexer.queue.embedding import ChunkIndexer
-from indexer.queue.figures import Figures, Measured
-from indexer.queue.keeper import Keeper
-from indexer.queue.opened import Openings
+from indexer.queue.chunk_indexer import ChunkIndexer
+from indexer.queue.job_resources import Openings
+from indexer.queue.job_store import Records
+from indexer.queue.metrics import Figures, Measured
 from indexer.queue.planner import Planner
-from indexer.queue.records import Records
-from indexer.queue.sending import Sender
-from indexer.queue.stopping import HandedBack, Stop
+from indexer.queue.producer import Sender
+from indexer.queue.recovery import Keeper
 from indexer.queue.tasks import register
-from indexer.queue.workers import About
+from indexer.queue.worker_status import About
+from store.base import Store
 
 log = logging.getLogger(__name__)
 

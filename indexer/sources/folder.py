@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embeddings.errors import FileUnreadable, UsageError
-from embeddings.locations import folder_source, from_text, shown, to_text
 from indexer.sources.base import Reference, Unlistable
+from store.locations import folder_source, from_text, shown, to_text
 
 # Files that lie beside photos and never are images. Anything else is looked at, whatever it is called.
 NOT_IMAGES = frozenset(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import FileUnreadable, UsageError
-from embeddings.locations import LISTS, file_of, from_text, local_file, readable, scheme, shown, to_text
 from indexer.sources.base import Reference, Unlistable
 from indexer.sources.folder import file_is_gone, read_file
-from indexer.sources.lists import Entry, Faulty, entries, from_json
-from indexer.sources.remote import Addresses, has_secret, is_place
+from indexer.sources.fsspec_storage import Addresses, has_secret, is_place
+from indexer.sources.list_formats import Entry, Faulty, entries, from_json
+from store.locations import LISTS, file_of, from_text, local_file, readable, scheme, shown, to_text
 
 Fetcher = Callable[[str, int], bytes]  # address, most bytes -> at most one byte more; raises as Source.fetch does
 

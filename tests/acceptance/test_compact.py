@@ -10,8 +10,9 @@ import pytest
 from page_photos import PACKAGED
 from waiting import until
 
-from embeddings.records import ModelIdentity, Row
-from embeddings.store import open_store
+from embeddings.models.identity import ModelIdentity
+from store import open_store
+from store.records import Row
 
 MODEL = ModelIdentity("made-up", "0123456789ab", 256)
 ROWS = 5_000

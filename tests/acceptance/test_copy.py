@@ -12,9 +12,11 @@ import pytest
 from waiting import until
 
 from embeddings.errors import NotFound
-from embeddings.locations import upload_path
-from embeddings.records import ModelIdentity, Row, Tag
-from embeddings.store import open_store
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tag import Tag
+from store import open_store
+from store.locations import upload_path
+from store.records import Row
 
 MODEL = ModelIdentity("made-up", "0123456789ab", 256)
 ROWS = 6_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from embeddings.store import open_store
+from store import open_store
 
 OPENED = """
 import atexit, os, sys

@@ -12,10 +12,10 @@ from PIL import Image
 
 from benchmarks.quality import all_rows, class_of, mean_average_precision, neighbours, precision_at, recall_at_1
 from benchmarks.trees import tree_pss
-from embeddings.calibration import expected_calibration_error
 from embeddings.embedder import Embedder
 from embeddings.settings import Settings
-from embeddings.store import open_store
+from embeddings.tagging.calibration import expected_calibration_error
+from store import open_store
 
 GIGABYTE = 1_000_000_000
 

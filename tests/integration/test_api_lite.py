@@ -9,8 +9,8 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import SPEC, ToyEmbedder, picture
 
-from embeddings.decoding import DecodeLimits, DecodePool
-from embeddings.store import open_store
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool
+from store import open_store
 
 COLOURS = ("red", "green", "blue", "yellow")
 

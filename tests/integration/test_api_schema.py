@@ -21,9 +21,9 @@ from toy import ToyEmbedder, picture
 
 from api.app import create_app
 from embeddings.settings import Settings
-from embeddings.testing import MemoryStore
-from indexer.jobs import Libraries
-from indexer.local_jobs import LocalJobs
+from indexer.jobs.base import Libraries
+from indexer.jobs.local import LocalJobs
+from store.testing import MemoryStore
 
 CHECKS = [
     not_a_server_error,

@@ -12,8 +12,8 @@ import pytest
 from running import Server
 from toy import picture
 
-from api.keys import KeyFile, Scope, new_key
-from api.server import key_ring, listening
+from api.api_keys import KeyFile, Scope, new_key
+from api.server.run import key_ring, listening
 from embeddings.errors import UsageError
 from embeddings.settings import Settings
 

@@ -13,9 +13,9 @@ from PIL import Image
 from toy import picture
 from web_server import Exchange, Inner, WebServer
 
-from api.fetching import WAITING
+from api.services.url_images import WAITING
 from embeddings.errors import UrlBlocked
-from embeddings.web import WebLimits
+from embeddings.web.fetcher import WebLimits
 
 MOST = 2_000_000
 

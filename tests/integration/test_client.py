@@ -14,8 +14,8 @@ from running import Server, running
 from toy import picture
 
 import lookalike_client
-from api import schemas
-from api.keys import KeyFile, Scope, new_key
+from api.api_keys import KeyFile, Scope, new_key
+from api.schemas import responses
 from lookalike_client import (
     ApiError,
     BadRequest,
@@ -168,4 +168,4 @@ def test_what_is_no_answer_of_the_service() -> None:
 )
 def test_its_classes_have_the_fields_of_the_services(ours: str, theirs: str) -> None:
     fields = {field.name for field in dataclasses.fields(getattr(lookalike_client, ours))}
-    assert fields == set(TypeAdapter(getattr(schemas, theirs)).json_schema(mode="serialization")["properties"])
+    assert fields == set(TypeAdapter(getattr(responses, theirs)).json_schema(mode="serialization")["properties"])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from test_store_contract import MODEL, row
 
-from embeddings.records import Store
-from embeddings.store import open_store
-from indexer.compacting import Compaction
-from indexer.restoring import Restoring
+from indexer.migration.compact import Compaction
+from indexer.migration.restore import Restoring
+from store import open_store
+from store.base import Store
 
 VECTORS = np.random.default_rng(0).standard_normal((2_000, 3)).astype(np.float32)
 FIRST = 500

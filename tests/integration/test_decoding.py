@@ -14,10 +14,10 @@ import pytest
 from pictures import encoded, photo
 from PIL import Image
 
-from embeddings import images
-from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, LookalikeError
-from embeddings.images import Box, InputSpec
+from embeddings.imaging import decode
+from embeddings.imaging.decode import Box, InputSpec
 
 T = TypeVar("T")
 SPEC = InputSpec(64, 64)
@@ -64,10 +64,10 @@ def test_the_pool_gives_what_decode_gives(pool: DecodePool):
     data = encoded(photo(400, 300), "JPEG")
     for box in (None, Box(0.1, 0.1, 0.5, 0.5)):
         found = pool.decode(data, SPEC, box).result()
-        wanted = images.decode(data, SPEC, max_pixels=10**7, box=box)
+        wanted = decode.decode(data, SPEC, max_pixels=10**7, box=box)
         assert np.array_equal(found.pixels, wanted.pixels)
         assert (found.width, found.height, found.phash) == (wanted.width, wanted.height, wanted.phash)
-    assert pool.thumbnail(data, 50).result() == images.thumbnail(data, 50, max_pixels=10**7)
+    assert pool.thumbnail(data, 50).result() == decode.thumbnail(data, 50, max_pixels=10**7)
 
 
 def test_errors_of_ours_come_back_as_they_are(pool: DecodePool):
@@ -227,13 +227,13 @@ def test_pixels_of_a_large_input_arrive():
     data = encoded(photo(100, 80), "PNG")
     with DecodePool(LIMITS, processes=1) as pool:
         found = pool.decode(data, spec).result().pixels
-    assert np.array_equal(found, images.decode(data, spec, max_pixels=10**7).pixels)
+    assert np.array_equal(found, decode.decode(data, spec, max_pixels=10**7).pixels)
 
 
 PARENT = """
 import sys
 from pathlib import Path
-from embeddings.decoding import DecodeLimits, DecodePool
+from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 import misbehaviour
 pool = DecodePool(DecodeLimits(10**6, 10**6, 1000, 10**9), processes=2)
 for _ in range(2):

@@ -9,11 +9,12 @@ from duplicate_rows import MODEL, row
 from test_store_contract import ENGINES, open_engine
 from toy import ToyPool
 
-from duplicates.alike import Kind
-from duplicates.catalogue import Catalogue
+from duplicates.evidence import Kind
+from duplicates.review import Catalogue
 from duplicates.scan import scan
 from embeddings.errors import NotFound
-from embeddings.records import Row, Store
+from store.base import Store
+from store.records import Row
 
 NAME = "duplicates"
 

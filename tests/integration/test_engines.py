@@ -5,11 +5,11 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from embeddings.engines import make_engine
 from embeddings.engines.openvino_engine import OpenVinoEngine
+from embeddings.engines.registry import make_engine
 from embeddings.engines.torch_engine import TorchEngine, cuda_works
 from embeddings.errors import ModelError, UsageError
-from embeddings.models import Model
+from embeddings.models.model import Model
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "retina", "camera")
 

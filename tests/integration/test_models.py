@@ -19,8 +19,8 @@ from toy import picture
 from cli.models import models
 from embeddings.embedder import Embedder
 from embeddings.errors import ModelError
-from embeddings.models import PACKAGED, Model, packaged_file
-from embeddings.networks import from_checkpoint
+from embeddings.models.model import PACKAGED, Model, packaged_file
+from embeddings.models.network import from_checkpoint
 from embeddings.settings import Settings
 
 SMALL = "mobilenetv3_small_050"  # 1.6 M parameters

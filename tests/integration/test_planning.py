@@ -19,10 +19,10 @@ from resource import RUSAGE_SELF, getrusage
 
 from toy import TOY
 
-from embeddings.testing import MemoryStore
-from indexer.difference import difference
-from indexer.listing import Ahead
-from indexer.sources import Manifest
+from store.testing import MemoryStore
+from indexer.pipeline.difference import difference
+from indexer.pipeline.lister import Ahead
+from indexer.sources.manifest import Manifest
 
 collection = MemoryStore().create("photos", TOY)
 source = Manifest(Path(sys.argv[1]))

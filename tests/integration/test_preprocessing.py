@@ -9,7 +9,7 @@ from pictures import encoded, photo
 from PIL import Image, ImageOps
 from timm.data import create_transform
 
-from embeddings.images import InputSpec, decode
+from embeddings.imaging.decode import InputSpec, decode
 
 SPECS = [
     InputSpec(224, 224),

@@ -11,8 +11,8 @@ from queue_stand import VISIBILITY, Stand, kill, stand_at
 from toy import picture
 
 from embeddings.errors import NotFound, UsageError
-from embeddings.records import ModelIdentity
-from indexer.jobs import Job, State
+from embeddings.models.identity import ModelIdentity
+from indexer.jobs.base import Job, State
 
 
 @pytest.fixture

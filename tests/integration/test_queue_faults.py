@@ -13,9 +13,9 @@ from queue_stand import VISIBILITY, Stand, kill, stand_at
 from toy import TOY, picture
 
 from embeddings.errors import QueueUnavailable
-from embeddings.store import open_store
-from indexer.jobs import State
+from indexer.jobs.base import State
 from indexer.queue.celery_app import CHUNKS, PREFIX, make_app
+from store import open_store
 
 KILLS = 3
 

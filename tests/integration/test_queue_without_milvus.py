@@ -11,7 +11,7 @@ from milvus_server import MilvusServer, need_milvus
 from queue_stand import Stand, stand_at
 from store_api import StoreApi, store_api
 
-from indexer.jobs import Job, State
+from indexer.jobs.base import Job, State
 
 SESSION_SECONDS = 25.0
 

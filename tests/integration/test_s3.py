@@ -6,7 +6,9 @@ import pytest
 from s3_server import PAGE, check_keys, running_s3
 
 from embeddings.errors import FileUnreadable, SourceUnavailable
-from indexer.sources import Bucket, Manifest, Reference
+from indexer.sources.base import Reference
+from indexer.sources.bucket import Bucket
+from indexer.sources.manifest import Manifest
 
 OBJECTS = {
     "a.jpg": b"aaaa",
@@ -104,6 +106,6 @@ def test_a_server_that_does_not_answer(s3, monkeypatch):
     import sys
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    program = "from indexer.sources import Bucket; list(Bucket('s3://bucket').references())"
+    program = "from indexer.sources.bucket import Bucket; list(Bucket('s3://bucket').references())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "SourceUnavailable: s3://bucket cannot be reached: Could not connect" in done.stderr

@@ -9,9 +9,9 @@ import pytest
 from test_store_contract import BLUE, GREEN, MODEL, ORANGE, OTHER, RED, found, ids, open_engine, row
 
 from embeddings.errors import ModelMismatch, NotFound, UsageError
-from embeddings.records import Store
-from embeddings.spaces import Projection
-from embeddings.store import open_store
+from store import open_store
+from store.base import Store
+from store.projection import Projection
 
 # forgets blue, and red counts twice: orange (0.8, 0.6, 0) becomes (1.6, 0.6) / 1.7088
 FLAT = Projection(MODEL, np.zeros(3, np.float32), np.array([[2, 0, 0], [0, 1, 0]], np.float32))

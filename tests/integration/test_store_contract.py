@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from embeddings.errors import ModelMismatch, NotFound, UsageError
-from embeddings.records import Collection, Known, ModelIdentity, Row, Span, Store, Tag
-from embeddings.store import open_store
-from embeddings.testing import MemoryStore
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tag import Tag
+from store import open_store
+from store.base import Collection, Store
+from store.records import Known, Row, Span
+from store.testing import MemoryStore
 
 MODEL = ModelIdentity("toy", "0123456789ab", 3)
 OTHER = ModelIdentity("resnet50", "ba9876543210", 3)
@@ -251,7 +254,7 @@ def test_any_text_can_be_an_id_and_a_source(collection: Collection, texts: list[
 
 
 def stored_order(text: str) -> str:
-    from embeddings.store.filters import storable
+    from store.milvus.filters import storable
 
     return storable(text)
 

@@ -16,14 +16,17 @@ import numpy as np
 import pytest
 
 from embeddings.errors import DataDirectoryLocked, DiskFull, StoreUnavailable, UsageError
-from embeddings.records import Collection, ModelIdentity, Row, Store, Tag
-from embeddings.store import open_store
-from embeddings.store.backend import Backend
-from embeddings.store.lite import LiteBackend
-from embeddings.store.milvus import MilvusStore
-from embeddings.store.names import description, real_name
-from embeddings.store.rows import normalised
-from embeddings.store.server import ServerBackend
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tag import Tag
+from store import open_store
+from store.base import Collection, Store
+from store.milvus.backend import Backend
+from store.milvus.naming import description, real_name
+from store.milvus.schema import normalised
+from store.milvus.server_backend import ServerBackend
+from store.milvus.store import MilvusStore
+from store.milvus_lite.backend import LiteBackend
+from store.records import Row
 
 DIMENSION = 64
 MODEL = ModelIdentity("toy", "0123456789ab", DIMENSION)

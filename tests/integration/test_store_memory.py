@@ -20,7 +20,7 @@ FREEING = (
     RESIDENT
     + """
 import ctypes, sys, threading
-from embeddings.store import open_store
+from store import open_store
 
 def work():
     buffers = [pa.allocate_buffer(1 << 20) for _ in range(100)]
@@ -46,7 +46,7 @@ with open_store("", "", Path(sys.argv[1]), 30.0):
 TRIMMING = (
     RESIDENT
     + """
-from embeddings.store.memory import trim
+from store.milvus_lite.allocator import trim
 
 before = resident()
 pieces = [bytes(10_000) for _ in range(10_000)]

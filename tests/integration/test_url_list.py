@@ -9,7 +9,7 @@ from web_server import Exchange, Inner, WebServer, names
 
 from embeddings.errors import FileUnreadable, ImageTooLarge, UrlBlocked, UrlUnreachable, UsageError
 from indexer.sources.base import Reference, Unlistable
-from indexer.sources.urls import Patience, PoliteFetcher, UrlList
+from indexer.sources.url_list import Patience, PoliteFetcher, UrlList
 
 MOST = 1000
 

@@ -14,7 +14,7 @@ import pytest
 from web_server import LOOPBACK, Exchange, Inner, WebServer, names
 
 from embeddings.errors import ImageTooLarge, UrlBlocked, UrlUnreachable, UsageError
-from embeddings.web import WebFetcher, WebLimits
+from embeddings.web.fetcher import WebFetcher, WebLimits
 
 PICTURE = b"a picture, as far as fetching goes"
 MOST = 100_000

@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from socket import AI_NUMERICHOST, getaddrinfo
 
-from api import connections, forms
-from api.server import listening, serve_opened
+from api import request_body
+from api.server import connection
+from api.server.run import listening, serve_opened
 from embeddings.settings import Settings
-from embeddings.store import open_store
-from embeddings.testing import MemoryStore
-from embeddings.web import WebFetcher
+from embeddings.web.fetcher import WebFetcher
+from store import open_store
+from store.testing import MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -28,7 +29,7 @@ from toy import ToyEmbedder
 if __name__ == "__main__":
     folder, *options = sys.argv[1:]
     if "impatient" in options:
-        connections.HEAD_SECONDS, connections.TICK, forms.GRACE = 2.0, 0.1, 1.5
+        connection.HEAD_SECONDS, connection.TICK, request_body.GRACE = 2.0, 0.1, 1.5
     given = dict(option.split("=", 1) for option in options if "=" in option)
     public = frozenset({("127.0.0.1", int(given.pop("web", 0)))})
     defaults = {"data": Path(folder), "max_bytes": 1_000_000, "decode_processes": 1}

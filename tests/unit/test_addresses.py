@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from embeddings.addresses import is_public, unwrapped
+from embeddings.web.public_ip import is_public, unwrapped
 
 PRIVATE = [
     one

@@ -12,8 +12,8 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import picture
 
-from api.access import COOKIE, HOLD, REFUSALS, needed_scope
-from api.keys import KeyFile, KeyRing, Scope, new_key
+from api.api_keys import KeyFile, KeyRing, Scope, new_key
+from api.middleware.access import COOKIE, HOLD, REFUSALS, needed_scope
 
 PNG = {"files": {"file": ("a.png", picture("red"))}}
 

@@ -9,8 +9,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from api.arrivals import A_ROUND, Arrivals, Together
-from api.batching import Batcher
+from api.services.dynamic_batcher import Batcher
+from api.services.loop_bridge import A_ROUND, Arrivals, Together
 
 
 def test_what_is_put_off_is_done_once_and_at_the_end() -> None:

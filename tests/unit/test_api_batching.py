@@ -7,8 +7,9 @@ from concurrent.futures import Future
 
 import pytest
 
-from api.batching import Batcher, Places
-from api.turns import on_behalf_of
+from api.limits.caller import on_behalf_of
+from api.limits.concurrency import Places
+from api.services.dynamic_batcher import Batcher
 from embeddings.errors import Busy, StoreUnavailable
 
 

@@ -9,10 +9,10 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import TOY, picture
 
-from api.library import Query
-from embeddings.records import Collection
-from embeddings.spaces import Projection
-from embeddings.testing import MemoryStore
+from api.services.collections import Query
+from store.base import Collection
+from store.projection import Projection
+from store.testing import MemoryStore
 
 # forgets blue: half red and half blue becomes red
 FLAT = Projection(TOY, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[:2])

@@ -15,10 +15,10 @@ from pictures import encoded, photo
 from PIL import Image
 from toy import ToyEmbedder, ToyPool
 
-from duplicates.pixels import SPEC as LOOK
-from embeddings.decoding import Picture
-from embeddings.images import Box, DecodedImage, InputSpec
-from embeddings.testing import MemoryStore
+from duplicates.pixel_match import SPEC as LOOK
+from embeddings.decode_pool.pool import Picture
+from embeddings.imaging.decode import Box, DecodedImage, InputSpec
+from store.testing import MemoryStore
 
 EMPTY = {"phash_distance", "mirrored", "score", "pixels"}
 

@@ -14,8 +14,8 @@ from api_client import ApiClient, api_client
 from PIL import Image
 from toy import TOY, picture
 
-from embeddings.records import Row
-from embeddings.testing import MemoryStore
+from store.records import Row
+from store.testing import MemoryStore
 
 ADDRESS = "/v1/images/one/file"
 

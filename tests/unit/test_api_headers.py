@@ -10,8 +10,8 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import picture
 
-from api.keys import KeyFile, Scope, new_key
-from api.metrics import Metrics
+from api.api_keys import KeyFile, Scope, new_key
+from api.services.metrics import Metrics
 from embeddings.errors import UsageError
 from embeddings.settings import Settings, read_settings
 

@@ -14,9 +14,11 @@ from api_client import ApiClient, api_client
 from PIL import Image
 from toy import TOY, ToyEmbedder, picture
 
-from embeddings.locations import to_text
-from embeddings.records import ModelIdentity, Row, Tag
-from embeddings.testing import MemoryStore
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tag import Tag
+from store.locations import to_text
+from store.records import Row
+from store.testing import MemoryStore
 
 
 @pytest.fixture

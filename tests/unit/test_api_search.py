@@ -11,9 +11,9 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import TOY, picture
 
-from api.library import Library
-from embeddings.spaces import ModelIdentity
-from embeddings.testing import MemoryCollection, MemoryStore
+from api.services.collections import Library
+from embeddings.models.identity import ModelIdentity
+from store.testing import MemoryCollection, MemoryStore
 
 SQRT_HALF = math.sqrt(0.5)
 

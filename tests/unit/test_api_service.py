@@ -12,15 +12,16 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import ToyEmbedder, picture
 
-from api import duplicate_schemas, forms, schemas
+from api import request_body
 from api.errors import KINDS, kind_of
-from api.examples import UNNAMED
-from api.requests import SearchQuery
-from api.tracing import RequestIdFilter
+from api.openapi.examples import UNNAMED
+from api.request_id import RequestIdFilter
+from api.schemas import duplicates, responses
+from api.schemas.requests import SearchQuery
 from embeddings import errors
 from embeddings.embedder import Embedding
-from embeddings.images import DecodedImage
-from embeddings.testing import MemoryStore
+from embeddings.imaging.decode import DecodedImage
+from store.testing import MemoryStore
 
 PNG = {"files": {"file": ("a.png", picture("red"))}}
 
@@ -210,7 +211,7 @@ def test_a_large_file_is_refused(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/images", "/v1/tags"])
 def test_a_large_body_is_refused_while_it_is_read(tmp_path: Path, path: str) -> None:
-    size = forms.MARGIN + 5000
+    size = request_body.MARGIN + 5000
     with api_client(tmp_path, max_bytes=1000) as client:
         chunked = client.post(path, content=parts(size), headers=BOUNDARY)
         assert (chunked.status_code, chunked.json()["code"]) == (413, "image_too_large")
@@ -226,13 +227,13 @@ def test_one_large_file_of_several_fails_alone(tmp_path: Path) -> None:
 
 
 def test_a_large_json_body_is_refused(client: ApiClient) -> None:
-    body = json.dumps({"id": "x" * (forms.MAX_JSON + 1)}).encode()
+    body = json.dumps({"id": "x" * (request_body.MAX_JSON + 1)}).encode()
     answer = client.post("/v1/search", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
 
 
 def test_a_client_that_stops_sending_is_let_go(client: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, "GRACE", 0.05)
+    monkeypatch.setattr(request_body, "GRACE", 0.05)
 
     async def scene() -> tuple[int, str]:
         async def stuck() -> AsyncIterator[bytes]:
@@ -364,7 +365,7 @@ def test_metrics_count_by_route_not_by_path(client: ApiClient) -> None:
 
 def test_openapi_has_an_example_of_every_answer(client: ApiClient) -> None:
     document = client.get("/openapi.json").json()
-    models = vars(schemas) | vars(duplicate_schemas)
+    models = vars(responses) | vars(duplicates)
     answers = [
         (response["content"]["application/json"], operation.get("operationId"))
         for operations in document["paths"].values()

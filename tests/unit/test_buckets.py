@@ -11,10 +11,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 from toy import TOY, ToyEmbedder, picture
 
 from embeddings.errors import FileUnreadable, SourceUnavailable, UsageError
-from embeddings.testing import MemoryStore
-from indexer.pipeline import index_source
-from indexer.sources import Bucket, Folder, Manifest, Reference, Unlistable, open_source
-from indexer.sources.filesystem import change_mark
+from indexer.pipeline.index_source import index_source
+from indexer.sources.base import Reference, Unlistable
+from indexer.sources.bucket import Bucket, change_mark
+from indexer.sources.folder import Folder
+from indexer.sources.manifest import Manifest
+from indexer.sources.open_source import open_source
+from store.testing import MemoryStore
 
 
 class Moody(MemoryFileSystem):

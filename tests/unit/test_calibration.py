@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from embeddings.calibration import (
+from embeddings.tagging.calibration import (
     expected_calibration_error,
     fit_temperature,
     keep_temperature,

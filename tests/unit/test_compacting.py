@@ -10,11 +10,12 @@ import pytest
 from toy import TOY
 
 from embeddings.errors import StoreUnavailable, UsageError
-from embeddings.records import Collection, Row
-from embeddings.testing import MemoryStore
-from indexer.compacting import Compaction
-from indexer.neighbours import Exact
-from indexer.restoring import Restoring
+from indexer.migration.compact import Compaction
+from indexer.migration.recall import Exact
+from indexer.migration.restore import Restoring
+from store.base import Collection
+from store.records import Row
+from store.testing import MemoryStore
 
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 VECTORS = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)

@@ -11,13 +11,15 @@ import pytest
 from toy import TOY
 
 from embeddings.errors import ModelMismatch, StoreUnavailable, UsageError
-from embeddings.locations import UPLOAD, upload_path
-from embeddings.records import ModelIdentity, Row, Tag
-from embeddings.spaces import Projection
-from embeddings.testing import MemoryCollection, MemoryStore
-from indexer import copying
-from indexer.copying import CopyProgress, copy_rows, open_target
-from indexer.uploads import Uploads
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tag import Tag
+from indexer.migration import copy
+from indexer.migration.copy import CopyProgress, copy_rows, open_target
+from indexer.migration.upload_files import Uploads
+from store.locations import UPLOAD, upload_path
+from store.projection import Projection
+from store.records import Row
+from store.testing import MemoryCollection, MemoryStore
 
 WHEN = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
 OTHER = ModelIdentity("resnet50", "ba9876543210", 3)
@@ -76,7 +78,7 @@ def test_every_row_goes_over_whole():
     ]
     source, target = collections(rows)
     progress = copied(source, target)
-    assert counts(progress) == (1002, 1002, 0, 0) and progress.verified == copying.SAMPLE
+    assert counts(progress) == (1002, 1002, 0, 0) and progress.verified == copy.SAMPLE
     check_same(source, target)
 
 

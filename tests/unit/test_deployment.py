@@ -99,7 +99,7 @@ def test_the_image_runs_as_nobody_special() -> None:
 
 def test_the_image_has_every_package_of_the_project() -> None:
     kept = set((ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines())
-    packages = {f"!{name.split('.')[0]}" for name in PROJECT["tool"]["setuptools"]["packages"]}
+    packages = {f"!{name.rstrip('*')}" for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]}
     modules = {f"!{name}.py" for name in PROJECT["tool"]["setuptools"]["py-modules"]}
     assert packages | modules | {"!pyproject.toml", "!README.md", "!LICENSE", "!deploy/requirements.py"} <= kept
 

@@ -8,10 +8,11 @@ import pytest
 from toy import TOY
 
 from embeddings.errors import FileUnreadable, StoreUnavailable
-from embeddings.records import Collection, Row
-from embeddings.testing import MemoryStore
-from indexer.difference import COMPARED, difference, reference_id
-from indexer.sources import Reference, Unlistable
+from indexer.pipeline.difference import COMPARED, difference, reference_id
+from indexer.sources.base import Reference, Unlistable
+from store.base import Collection
+from store.records import Row
+from store.testing import MemoryStore
 
 WRONG = Unlistable("line 7", FileUnreadable("no uri"))
 

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from api.connections import MOST, MOST_OF_ONE, Peers
-from api.door import LINGERING, REFUSED_AT_ONCE, Door
+from api.server.connection import MOST, MOST_OF_ONE, Peers
+from api.server.listener import LINGERING, REFUSED_AT_ONCE, Door
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from duplicate_rows import row
 from pictures import photo
 from PIL import ImageOps
 
-from duplicates.alike import MIRROR, Evidence, Kind, distances
-from duplicates.best import best_of
-from embeddings.geometry import Turn
-from embeddings.phash import phash
+from duplicates.best_copy import best_of
+from duplicates.evidence import MIRROR, Evidence, Kind, distances
+from embeddings.imaging.geometry import Turn
+from embeddings.imaging.phash import phash
 
 
 def test_distances_count_bits_of_the_nearer_of_upright_and_mirrored():

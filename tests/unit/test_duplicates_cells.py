@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from duplicates.cells import MOST_SIMILAR, Members, Pair, alike, pivots_for, places
+from duplicates.candidates import MOST_SIMILAR, Members, Pair, alike, pivots_for, places
 
 
 def members(angles: list[float], hashes: list[int] | None = None, first_id: int = 1) -> Members:

@@ -1,8 +1,8 @@
 """Groups: stars without chains, kinds apart, decisions kept to."""
 
-from duplicates.alike import Evidence, Kind
-from duplicates.grouping import Group, groups_of
-from duplicates.ledger import Known
+from duplicates.clustering import Group, groups_of
+from duplicates.evidence import Evidence, Kind
+from duplicates.pair_store import Known
 
 NEAR = Evidence(2, False, 0.97, 0.999)
 SIMILAR = Evidence(30, False, 0.95, None)

@@ -5,9 +5,9 @@ import pytest
 from pictures import encoded, photo
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from duplicates.alike import NEAR_PIXELS
-from duplicates.pixels import SPEC, agreement, grey
-from embeddings.images import decode
+from duplicates.evidence import NEAR_PIXELS
+from duplicates.pixel_match import SPEC, agreement, grey
+from embeddings.imaging.decode import decode
 
 EDITS = {
     "saved again": lambda image: image,

@@ -10,15 +10,16 @@ from pictures import encoded, photo
 from PIL import ImageEnhance
 from toy import ToyPool
 
-from duplicates.alike import Kind
-from duplicates.catalogue import Catalogue
 from duplicates.decisions import Action, Decisions
-from duplicates.ledger import Ledger
+from duplicates.evidence import Kind
+from duplicates.pair_store import Ledger
+from duplicates.review import Catalogue
 from duplicates.scan import Progress, scan
 from embeddings.errors import Busy, NotFound, StoreUnavailable, UsageError
-from embeddings.records import ModelIdentity, Row
-from embeddings.spaces import Projection
-from embeddings.testing import MemoryStore
+from embeddings.models.identity import ModelIdentity
+from store.projection import Projection
+from store.records import Row
+from store.testing import MemoryStore
 
 FAR = 0xFFFF_FFFF_0000_0000  # a hash 32 bits from 0, mirrored or not
 FILES = {

@@ -3,7 +3,7 @@ from datetime import datetime
 import pytest
 from pictures import encoded, exif, quarters
 
-from embeddings.images import InputSpec, decode
+from embeddings.imaging.decode import InputSpec, decode
 
 SPEC = InputSpec(16, 16)
 

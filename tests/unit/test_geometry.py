@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from embeddings.errors import ModelError, UsageError
-from embeddings.geometry import TURNS, Box, InputSpec, frame
+from embeddings.imaging.geometry import TURNS, Box, InputSpec, frame
 
 
 def test_center_crop_is_where_timm_puts_it():

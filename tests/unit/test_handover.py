@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from embeddings.handover import SIZE, Handover, make_shared
+from embeddings.decode_pool.shared_memory import SIZE, Handover, make_shared
 
 
 @pytest.fixture

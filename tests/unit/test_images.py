@@ -6,7 +6,7 @@ from pictures import QUARTERS, corners, encoded, exif, near, photo, quarters
 from PIL import Image
 
 from embeddings.errors import ImageError, UsageError
-from embeddings.images import Box, InputSpec, content_hash, decode, thumbnail
+from embeddings.imaging.decode import Box, InputSpec, content_hash, decode, thumbnail
 
 WHOLE = InputSpec(40, 40, 1.0, "squash", "bilinear")
 CROP = InputSpec(64, 64)

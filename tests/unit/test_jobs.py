@@ -10,10 +10,10 @@ from toy import ToyEmbedder, picture
 from waiting import until
 
 from embeddings.errors import NotFound, StoreUnavailable, UsageError
-from embeddings.testing import MemoryStore
-from indexer.jobs import Job, Libraries, State
-from indexer.local_jobs import LocalJobs
-from indexer.reports import Progress
+from indexer.jobs.base import Job, Libraries, State
+from indexer.jobs.local import LocalJobs
+from indexer.pipeline.progress import Progress
+from store.testing import MemoryStore
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import Key, KeyFile, KeyRing, Scope, new_key, parse_entry
+from api.api_keys import Key, KeyFile, KeyRing, Scope, new_key, parse_entry
 from embeddings.errors import KeysUnreadable, NotFound, UsageError
 from embeddings.settings import read_settings
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from indexer.listing import A_PART, PARTS_AHEAD, Ahead, chunks
+from indexer.pipeline.lister import A_PART, PARTS_AHEAD, Ahead, chunks
 
 
 def test_chunks():

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embeddings.records import Tag
-from embeddings.store import lite_rows
-from embeddings.store.filters import Where
-from embeddings.store.lite_rows import LiteRows, alive_rows
-from embeddings.store.rows import NUMBERS, SCALARS, TAG_KEYS
+from embeddings.tagging.tag import Tag
+from store.milvus.filters import Where
+from store.milvus.schema import NUMBERS, SCALARS, TAG_KEYS
+from store.milvus_lite import exact_search
+from store.milvus_lite.exact_search import LiteRows, alive_rows
 
 VECTORS = {"a": (1.0, 0.0), "b": (0.6, 0.8), "dead": (1.0, 0.0), "c": (0.0, 1.0), "d": (0.6, 0.8), "e": (-1.0, 0.0)}
 RIGHT = np.array([[1, 0]], np.float32)
@@ -50,7 +50,7 @@ def test_the_nearest_come_first_and_equal_ones_by_their_ids(parts: tuple[int, ..
 
 @pytest.mark.parametrize("kept", [0, 3, 100])
 def test_rows_that_are_found_again_are_the_same(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
-    monkeypatch.setattr(lite_rows, "_KEPT", kept)
+    monkeypatch.setattr(exact_search, "_KEPT", kept)
     some = rows()
     for _ in range(2):
         assert found(some, RIGHT, 2) == [["a", "b"]]
@@ -61,7 +61,7 @@ def test_rows_that_are_found_again_are_the_same(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("block", [1, 4, 100])
 def test_pages_meet_where_rows_are_equal(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(lite_rows, "_BLOCK", block)
+    monkeypatch.setattr(exact_search, "_BLOCK", block)
     assert [found(rows(), RIGHT, 2, offset) for offset in (0, 2, 4, 6)] == [[["a", "b"]], [["d", "c"]], [["e"]], [[]]]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embeddings.locations import (
+from store.locations import (
     UPLOAD,
     display_path,
     file_of,
@@ -20,7 +20,7 @@ from embeddings.locations import (
     to_text,
     upload_path,
 )
-from embeddings.records import Row
+from store.records import Row
 
 
 def row(source: str, path: str, row_id: str = "1") -> Row:

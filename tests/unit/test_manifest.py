@@ -11,10 +11,11 @@ import pytest
 from toy import TOY, ToyEmbedder, picture
 
 from embeddings.errors import FileUnreadable, SourceUnavailable, UsageError
-from embeddings.rows import row_id
-from embeddings.testing import MemoryStore
-from indexer.pipeline import index_source
-from indexer.sources import Manifest, Reference, Unlistable
+from indexer.pipeline.index_source import index_source
+from indexer.sources.base import Reference, Unlistable
+from indexer.sources.manifest import Manifest
+from store.row_builder import row_id
+from store.testing import MemoryStore
 
 NOON = 1_780_228_800_000_000_000  # 2026-05-31 12:00 UTC
 
@@ -238,7 +239,7 @@ def test_no_row_is_pruned_for_a_line_that_nobody_understands(tmp_path):
 
 
 def test_a_row_of_a_list_stays_when_a_folder_has_the_same_picture(tmp_path):
-    from indexer.sources import Folder
+    from indexer.sources.folder import Folder
 
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "red.png").write_bytes(picture("red"))

@@ -9,8 +9,8 @@ from pictures import encoded, photo, quarters
 from PIL import Image
 
 from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, UnsupportedFormat
-from embeddings.images import InputSpec, decode
-from embeddings.opening import FORMATS, OTHERS
+from embeddings.imaging.decode import InputSpec, decode
+from embeddings.imaging.formats import FORMATS, OTHERS
 
 SPEC = InputSpec(16, 16)
 

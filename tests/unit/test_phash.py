@@ -5,9 +5,9 @@ import pytest
 from pictures import encoded, photo
 from PIL import Image, ImageEnhance
 
-from embeddings.geometry import TURNS
-from embeddings.images import InputSpec, decode
-from embeddings.phash import phash
+from embeddings.imaging.decode import InputSpec, decode
+from embeddings.imaging.geometry import TURNS
+from embeddings.imaging.phash import phash
 
 MEAN_BIT = 1 << 63
 SPEC = InputSpec(32, 32)

@@ -7,12 +7,12 @@ import pytest
 from toy import TOY, ToyEmbedder, picture
 
 from embeddings.errors import DiskFull
-from embeddings.records import Collection
-from embeddings.rows import row_id
-from embeddings.testing import MemoryStore
-from indexer.pipeline import index_source
-from indexer.reports import Progress
-from indexer.sources import Folder
+from indexer.pipeline.index_source import index_source
+from indexer.pipeline.progress import Progress
+from indexer.sources.folder import Folder
+from store.base import Collection
+from store.row_builder import row_id
+from store.testing import MemoryStore
 
 MAX_BYTES = 100_000
 

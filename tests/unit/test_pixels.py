@@ -6,8 +6,8 @@ from pictures import QUARTERS, corners, encoded, near, quarters
 from PIL import Image
 
 from embeddings.errors import ImageUndecodable
-from embeddings.images import InputSpec, decode
-from embeddings.pixels import BAND, plain
+from embeddings.imaging.color import BAND, plain
+from embeddings.imaging.decode import InputSpec, decode
 
 SPEC = InputSpec(40, 40, 1.0, "squash", "bilinear")
 WHITE = (255, 255, 255)

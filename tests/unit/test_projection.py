@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from embeddings.errors import UsageError
-from embeddings.fitting import ROWS_A_DIMENSION, Moments, check_possible
-from embeddings.spaces import ModelIdentity, Projection
+from embeddings.models.identity import ModelIdentity
+from store.pca import ROWS_A_DIMENSION, Moments, check_possible
+from store.projection import Projection
 
 FLAT = ModelIdentity("toy", "000000000001", 3)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api import rates
-from api.rates import Rates, is_this_machine, network_of
+from api.limits import rate_limiter
+from api.limits.rate_limiter import Rates, is_this_machine, network_of
 
 
 class Clock:
@@ -46,7 +46,7 @@ def test_no_limit() -> None:
 
 
 def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "MOST_CALLERS", 2)
+    monkeypatch.setattr(rate_limiter, "MOST_CALLERS", 2)
     limit = Rates(6, Clock())
     for who in ("ann", "bob", "ann", "cem"):
         limit.wait(who)

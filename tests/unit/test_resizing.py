@@ -4,7 +4,7 @@ from pictures import photo
 from PIL import Image
 from PIL.Image import Resampling
 
-from embeddings.resizing import FILTERS, resize
+from embeddings.imaging.resize import FILTERS, resize
 
 
 def difference(image: Image.Image, box: tuple[float, ...], size: tuple[int, int], resampling: Resampling) -> np.ndarray:

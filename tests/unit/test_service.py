@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from toy import TOY, ToyEmbedder, picture
 
-from api.library import Query
-from api.service import Service
-from embeddings.decoding import Picture
+from api.services.collections import Query
+from api.services.service import Service
+from embeddings.decode_pool.pool import Picture
 from embeddings.embedder import BATCH, Embedding
-from embeddings.images import Box, DecodedImage
-from embeddings.records import Collection
+from embeddings.imaging.decode import Box, DecodedImage
 from embeddings.settings import Settings
-from embeddings.testing import MemoryStore
-from embeddings.web import WebFetcher
+from embeddings.web.fetcher import WebFetcher
+from store.base import Collection
+from store.testing import MemoryStore
 
 RED = picture("red")
 

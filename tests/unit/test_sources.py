@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from embeddings.errors import UsageError
-from embeddings.locations import from_text, to_text
-from indexer.sources import Folder, Reference, Unlistable
-from indexer.sources.folder import file_is_gone
+from indexer.sources.base import Reference, Unlistable
+from indexer.sources.folder import Folder, file_is_gone
+from store.locations import from_text, to_text
 
 
 def make(root: Path, *names: str) -> None:
@@ -106,7 +106,8 @@ def test_names_that_are_not_utf_8_come_back_to_the_same_file(tmp_path):
 LIST_AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from indexer.sources import Folder, Unlistable
+from indexer.sources.base import Unlistable
+from indexer.sources.folder import Folder
 os.setuid(65534)
 for item in Folder(Path(sys.argv[1])).references():
     print(type(item).__name__, item.path)

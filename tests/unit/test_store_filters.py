@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embeddings.store.filters import Where, as_written, expression, literal, literals, storable, tag_key, tag_name
+from store.milvus.filters import Where, as_written, expression, literal, literals, storable, tag_key, tag_name
 
 any_text = st.text(st.characters(codec=None))
 

@@ -3,10 +3,10 @@
 import pytest
 
 from embeddings.errors import ModelMismatch
-from embeddings.records import ModelIdentity
-from embeddings.store.client import address
-from embeddings.store.names import Made, check_model, description, read_description, real_name
-from embeddings.store.server import indexes
+from embeddings.models.identity import ModelIdentity
+from store.milvus.client import address
+from store.milvus.naming import Made, check_model, description, read_description, real_name
+from store.milvus.server_backend import indexes
 
 TOY = ModelIdentity("toy", "0123456789ab", 3)
 

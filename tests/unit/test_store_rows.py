@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embeddings.records import Row, Tag
-from embeddings.store.rows import BYTES_A_CALL, batches, from_record, latest, normalise, normalised, to_known, to_record
+from embeddings.tagging.tag import Tag
+from store.milvus.schema import BYTES_A_CALL, batches, from_record, latest, normalise, normalised, to_known, to_record
+from store.records import Row
 
 
 def row(**fields: Any) -> Row:

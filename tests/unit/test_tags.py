@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from embeddings.models import ModelClass
-from embeddings.tags import Tagger
+from embeddings.models.card import ModelClass
+from embeddings.tagging.tagger import Tagger
 
 TABBY, BEAGLE, PUG, UNKNOWN = "n02123045", "n02088364", "n02110958", "x01"
 CLASSES = [

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from api.batching import Batcher
-from api.turns import PACE, FairGate, Shares, Turns, Turnstile, on_behalf_of
+from api.limits.caller import on_behalf_of
+from api.limits.concurrency import Shares
+from api.limits.fair_scheduling import PACE, FairGate, Turns, Turnstile
+from api.services.dynamic_batcher import Batcher
 
 
 def test_callers_take_turns_and_keep_their_own_order() -> None:

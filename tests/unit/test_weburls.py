@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import UrlBlocked
-from embeddings.weburls import WebUrl, last_part
+from embeddings.web.url import WebUrl, last_part
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""An indexed picture's own file as an answer: what a browser may show of it, under which name, and which part."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import PurePath
+from typing import IO
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from store.locations import display_path
+from store.records import Row
+
+PART = 256 << 10  # bytes that are in memory at a time
+CACHE = "private, max-age=0, must-revalidate"  # the file may change at any time
+LONGEST_NAME = 150
+
+# Pictures that browsers show: by how their files begin, never by their names.
+_SHOWN = (
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif")),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png", (".png",)),
+    (re.compile(rb"GIF8[79]a"), "image/gif", (".gif",)),
+    (re.compile(rb"RIFF.{4}WEBP", re.S), "image/webp", (".webp",)),
+    (re.compile(rb".{4}ftypavi[fs]", re.S), "image/avif", (".avif",)),
+    (re.compile(rb"BM.{4}\0{4}", re.S), "image/bmp", (".bmp",)),
+)
+_LOOKED_AT = 16
+# Names that no system opens as anything but a picture; any other gets a suffix that nothing opens.
+_PICTURES = re.compile(
+    r"\.(tiff?|hei[cf]|jp[2cx]|j2k|psd|tga|p[bgpn]m|qoi|ico|icns|dds|sgi|pcx|dcx|fits?|dib|cur)", re.I
+)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def original(request: Request, row: Row, file: IO[bytes], run: Callable[..., Awaitable[bytes]]) -> Response:
+    """Return a picture's file, or the part that the request names, as an answer that closes the file at its end.
+
+    `run` makes blocking calls. A Range that is not one satisfiable range is passed over (RFC 9110, 14.2).
+    """
+    etag = f'"{row.content_hash}"'
+    kind, disposition = _presentation(file.read(_LOOKED_AT), PurePath(display_path(row)).name)
+    start, end = _part(request, etag, row.bytes)
+    partial = (start, end) != (0, row.bytes)
+    headers = {
+        "Content-Length": str(end - start),
+        "Content-Disposition": disposition,
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": CACHE,
+        "ETag": etag,
+    }
+    if partial:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.bytes}"
+    file.seek(start)
+    return _FileAnswer(file, end - start, run, 206 if partial else 200, headers, kind)
+
+
+class _FileAnswer(StreamingResponse):
+    """Sends so many bytes of a file and closes it, however it ends."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        count: int,
+        run: Callable[..., Awaitable[bytes]],
+        status: int,
+        headers: dict[str, str],
+        kind: str,
+    ) -> None:
+        super().__init__(self._parts(count, run), status, headers, kind)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+    async def _parts(self, count: int, run: Callable[..., Awaitable[bytes]]) -> AsyncIterator[bytes]:
+        while count > 0:
+            part = await run(self._file.read, min(PART, count))
+            if not part:
+                return  # it was cut short meanwhile; the client sees that bytes are missing
+            count -= len(part)
+            yield part
+
+
+def _presentation(begin: bytes, name: str) -> tuple[str, str]:
+    """Return the media type and the Content-Disposition of a file that begins so."""
+    for pattern, kind, suffixes in _SHOWN:
+        if pattern.match(begin):
+            fits = PurePath(name).suffix.lower() in suffixes
+            return kind, _disposition("inline", name if fits else name + suffixes[0])
+    fits = bool(_PICTURES.fullmatch(PurePath(name).suffix))
+    return "application/octet-stream", _disposition("attachment", name if fits else name + ".bin")
+
+
+def _disposition(kind: str, name: str) -> str:
+    """Return a Content-Disposition (RFC 6266) with a name that can neither end the header nor hide anything."""
+    shown = "".join(c for c in name if c.isprintable() and c not in '\\/:*?"<>|').lstrip(". ")[-LONGEST_NAME:]
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", shown)
+    text = f'{kind}; filename="{plain}"'
+    return text if plain == shown else f"{text}; filename*=UTF-8''{quote(shown, safe='')}"
+
+
+def _part(request: Request, etag: str, size: int) -> tuple[int, int]:
+    """Return where what is asked for begins and ends."""
+    found = _RANGE.fullmatch(request.headers.get("range", ""))
+    if not found or request.headers.get("if-range", etag) != etag:
+        return 0, size
+    first, last = found.groups()
+    if first:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+    else:
+        start, end = max(0, size - int(last or "0")), size
+    return (start, end) if start < end else (0, size)

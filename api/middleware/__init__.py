@@ -1,0 +1,1 @@
+"""ASGI middleware: one module a concern, in the order that api/app.py gives."""

@@ -1,0 +1,226 @@
+"""Idempotency-Key: a write that is sent twice under one key is done once, and answered twice."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from email.message import Message as Headed
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.middleware.access import Caller
+from embeddings.errors import (
+    IdempotencyKeyBusy,
+    IdempotencyKeyReused,
+    LookalikeError,
+    RequestTooSlow,
+    StoreUnavailable,
+    UsageError,
+)
+
+log = logging.getLogger(__name__)
+
+PATHS = frozenset({"/v1/images", "/v1/jobs"})
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+KEPT_SECONDS = 24 * 3600
+PATIENCE = 60.0  # seconds for the body of a request that was answered already
+FILE = "idempotency.sqlite"
+_SANE = re.compile(r"[\x21-\x7e]{1,255}")
+_KEPT_HEADERS = frozenset({"content-type", "location"})
+
+Identity = tuple[str, str, str]  # the caller's key, the path, the Idempotency-Key
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered to a request with this fingerprint."""
+
+    fingerprint: str
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Answers:
+    """The answers of the last day, in a file that outlives the process."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / FILE
+
+    def get(self, identity: Identity) -> Answer | None:
+        """Return what was answered. Raises StoreUnavailable."""
+        query = "SELECT fingerprint, status, headers, body FROM answers WHERE who=? AND path=? AND name=? AND at>?"
+        with self._opened() as connection:
+            found = connection.execute(query, (*identity, time.time() - KEPT_SECONDS)).fetchone()
+        return Answer(found[0], found[1], json.loads(found[2]), found[3]) if found else None
+
+    def put(self, identity: Identity, answer: Answer) -> None:
+        """Keep an answer, and forget those that are too old. Raises StoreUnavailable."""
+        row = (*identity, answer.fingerprint, answer.status, json.dumps(answer.headers), answer.body, time.time())
+        with self._opened() as connection:
+            connection.execute("DELETE FROM answers WHERE at<=?", (time.time() - KEPT_SECONDS,))
+            connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=10)) as connection, connection:
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS answers (who TEXT, path TEXT, name TEXT, fingerprint TEXT,"
+                    " status INTEGER, headers TEXT, body BLOB, at REAL, PRIMARY KEY (who, path, name))"
+                )
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(f"{self._path} cannot be used: {error}") from error
+
+
+class Idempotency:
+    """ASGI middleware; it stands behind Access, so that it knows who is calling."""
+
+    def __init__(self, app: ASGIApp, data: Path, refuse: Callable[[LookalikeError], ASGIApp]) -> None:
+        self._app = app
+        self._answers = Answers(data)
+        self._refuse = refuse
+        self._running: set[Identity] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or answer it again."""
+        name = Headers(scope=scope).get(HEADER) if scope["type"] == "http" else None
+        if name is None or scope["method"] != "POST" or scope["path"] not in PATHS:
+            await self._app(scope, receive, send)
+            return
+        caller: Caller = scope["state"]["caller"]
+        if caller.fault:
+            await self._app(scope, receive, send)  # which refuses it
+            return
+        identity = (caller.key.digest if caller.key else "", scope["path"], name)
+        try:
+            with self._alone(identity):
+                await self._once(identity, scope, receive, send)
+        except LookalikeError as error:
+            await self._refuse(error)(scope, receive, send)
+
+    @contextmanager
+    def _alone(self, identity: Identity) -> Iterator[None]:
+        """Hold a key. Raises UsageError for one that is no key, IdempotencyKeyBusy."""
+        if not _SANE.fullmatch(identity[2]):
+            raise UsageError(f"{HEADER} is 1 to 255 visible ASCII characters", field=HEADER)
+        if identity in self._running:
+            raise IdempotencyKeyBusy(field=HEADER)
+        self._running.add(identity)
+        try:
+            yield
+        finally:
+            self._running.discard(identity)
+
+    async def _once(self, identity: Identity, scope: Scope, receive: Receive, send: Send) -> None:
+        content = _Content(scope, receive)
+        known = await asyncio.to_thread(self._answers.get, identity)
+        if known:
+            await content.read_all()
+            if content.fingerprint() != known.fingerprint:
+                raise IdempotencyKeyReused(field=HEADER)
+            answer = Response(known.body, known.status, {**known.headers, REPLAYED: "true"})
+            await answer(scope, receive, send)
+            return
+
+        async def keep(record: _Record) -> None:
+            try:
+                await asyncio.to_thread(self._answers.put, identity, record.answer(content.fingerprint()))
+            except StoreUnavailable as error:  # what was asked for is done, and is answered
+                log.warning("%s", error)
+
+        await self._app(scope, content.receive, _Record(send, keep).send)
+
+
+class _Content:
+    """A request's body on its way to the app: what it is, however often it is sent."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self._more = True
+        media = Headed()
+        media["content-type"] = Headers(scope=scope).get("content-type", "")
+        boundary = media.get_param("boundary")
+        self._boundary = boundary.encode() if isinstance(boundary, str) else b""  # new each time a form is sent
+        self._tail = b""
+        self._digest = hashlib.sha256(scope["query_string"] + b"\n" + media.get_content_type().encode() + b"\n")
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._more = message.get("more_body", False)
+            self._take(message.get("body", b""))
+        return message
+
+    async def read_all(self) -> None:
+        """Read what the app would have read. Raises RequestTooSlow."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self._more and (await self.receive())["type"] == "http.request":
+                    pass
+        except TimeoutError as error:
+            raise RequestTooSlow from error
+
+    def fingerprint(self) -> str:
+        digest = self._digest.copy()
+        digest.update(self._tail)
+        return digest.hexdigest()
+
+    def _take(self, part: bytes) -> None:
+        if not self._boundary:
+            self._digest.update(part)
+            return
+        text = (self._tail + part).replace(self._boundary, b"")
+        keep = min(len(self._boundary) - 1, len(text))  # it may have begun here
+        self._digest.update(text[: len(text) - keep])
+        self._tail = text[len(text) - keep :]
+
+
+class _Record:
+    """An answer on its way to the client; it is kept before its end is sent: who has it may ask again at once."""
+
+    def __init__(self, send: Send, keep: "Callable[[_Record], Awaitable[None]]") -> None:
+        self._send = send
+        self._keep = keep
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = Headers(raw=message.get("headers", []))
+            self._headers = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
+        else:
+            self._body += message.get("body", b"")
+            # what was refused may be tried again under the same key
+            if not message.get("more_body", False) and 200 <= self._status < 300:
+                await self._keep(self)
+        await self._send(message)
+
+    def answer(self, fingerprint: str) -> Answer:
+        return Answer(fingerprint, self._status, self._headers, self._body)
+
+
+PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "description": (
+        "Any text of yours, new for each thing to be done: the same request sent again within a day is not done "
+        f"again but gets the first answer, with `{REPLAYED}: true`."
+    ),
+}

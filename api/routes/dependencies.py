@@ -1,0 +1,39 @@
+"""What the routes share: the service, a place in it, the default collection."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from api.schemas.requests import CollectionName, TakenFrom, TakenTo, taken_span
+from api.services.service import Service
+from store.records import Span
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(_service)]
+
+
+async def admitted(service: ServiceDep) -> AsyncIterator[None]:
+    """Hold one of the service's places while a request is answered. Raises Busy."""
+    with service.places.take(), service.metrics.in_flight.track_inprogress():
+        yield
+
+
+async def _collection(service: ServiceDep, collection: Annotated[CollectionName | None, Query()] = None) -> str:
+    return collection or service.settings.collection
+
+
+async def _taken(
+    taken_from: Annotated[TakenFrom | None, Query()] = None, taken_to: Annotated[TakenTo | None, Query()] = None
+) -> Span | None:
+    return taken_span(taken_from, taken_to)
+
+
+TakenDep = Annotated[Span | None, Depends(_taken)]
+CollectionDep = Annotated[str, Depends(_collection)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="Items to skip.")]

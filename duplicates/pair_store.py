@@ -1,0 +1,283 @@
+"""What is known of a collection's duplicates, kept in one SQLite file so that the next run looks at changes alone.
+
+Everything in it can be worked out again. It is kept by contents, not by rows: a renamed file changes nothing, and files
+with the same bytes are compared once.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from duplicates.candidates import Members, Pair
+from duplicates.evidence import Evidence
+from duplicates.pixel_match import SIDE
+from duplicates.sqlite import Database
+from embeddings.models.identity import ModelIdentity
+
+# `content` is a file's bytes, `picture` a row of the collection that has them. `placed` and `compared` say whether a
+# content is in its cells and was compared in all of them, `cell.compared` the same of one cell. `pair` is two contents
+# that may be alike; `looked` is 0 where their pixels are still to be compared, 1 where they were or need not be, 2
+# where they could not be read, and 3 where that is to be tried again.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS content (
+    id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, phash INTEGER NOT NULL, vector BLOB NOT NULL,
+    placed INTEGER NOT NULL DEFAULT 0, compared INTEGER NOT NULL DEFAULT 0, pixels BLOB);
+CREATE INDEX IF NOT EXISTS unplaced ON content (id) WHERE placed = 0;
+CREATE TABLE IF NOT EXISTS picture (
+    id TEXT PRIMARY KEY, content INTEGER NOT NULL REFERENCES content ON DELETE CASCADE) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS copies ON picture (content);
+CREATE TABLE IF NOT EXISTS cell (
+    pivot INTEGER NOT NULL, content INTEGER NOT NULL REFERENCES content ON DELETE CASCADE, compared INTEGER NOT NULL,
+    PRIMARY KEY (pivot, content)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS cells_of ON cell (content);
+CREATE INDEX IF NOT EXISTS uncompared ON cell (pivot) WHERE compared = 0;
+CREATE TABLE IF NOT EXISTS pair (
+    first INTEGER NOT NULL REFERENCES content ON DELETE CASCADE,
+    second INTEGER NOT NULL REFERENCES content ON DELETE CASCADE,
+    distance INTEGER NOT NULL, mirrored INTEGER NOT NULL, score REAL NOT NULL,
+    agreement REAL, looked INTEGER NOT NULL,
+    PRIMARY KEY (first, second)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pairs_of ON pair (second);
+CREATE INDEX IF NOT EXISTS unlooked ON pair (first) WHERE looked % 3 = 0;
+CREATE TABLE IF NOT EXISTS pivot (number INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
+"""
+
+MEMBERS_A_PART = 4096  # vectors of a cell in memory at a time
+
+
+@dataclass(frozen=True)
+class New:
+    """A content that was not known: its hash, perceptual hash and vector (float32, length one)."""
+
+    content_hash: str
+    phash: int
+    vector: np.ndarray
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that grouping needs: the ids of each content's pictures, contents' hashes, and the evidence for pairs."""
+
+    hashes: dict[int, str]
+    pictures: dict[int, list[str]]
+    pairs: dict[tuple[int, int], Evidence]
+
+
+class Ledger(Database):
+    """The file of one collection, made with one model."""
+
+    def __init__(self, folder: Path, collection: str, model: ModelIdentity) -> None:
+        """Open it in `folder`. Raises DiskFull or StoreUnavailable."""
+        super().__init__(folder / f"{collection}_{model.fingerprint}.sqlite3", SCHEMA, precious=False)
+
+    def pictures(self) -> dict[str, str]:
+        """Return the content hash of every picture, by its id."""
+        with self.reading() as cursor:
+            return dict(cursor.execute("SELECT picture.id, hash FROM picture JOIN content ON content.id = content"))
+
+    def contents(self) -> int:
+        """Return the number of contents."""
+        with self.reading() as cursor:
+            return _number(cursor, "SELECT count(*) FROM content")
+
+    def add(self, new: Iterable[New], pictures: Iterable[tuple[str, str]]) -> None:
+        """Write contents, then pictures as (id, content hash); pictures of contents that are not there are left out."""
+        with self.transaction() as cursor:
+            cursor.executemany(
+                "INSERT OR IGNORE INTO content (hash, phash, vector) VALUES (?, ?, ?)",
+                [(one.content_hash, _signed(one.phash), one.vector.astype(np.float16).tobytes()) for one in new],
+            )
+            cursor.executemany(
+                "INSERT OR REPLACE INTO picture SELECT ?, id FROM content WHERE hash = ?", list(pictures)
+            )
+
+    def remove(self, pictures: Sequence[str]) -> None:
+        """Forget pictures."""
+        with self.transaction() as cursor:
+            cursor.executemany("DELETE FROM picture WHERE id = ?", [(one,) for one in pictures])
+
+    def prune(self) -> None:
+        """Forget contents that no picture has any more, and their pairs."""
+        with self.transaction() as cursor:
+            cursor.execute("DELETE FROM content WHERE id NOT IN (SELECT content FROM picture)")
+
+    def among(self, hashes: Sequence[str]) -> set[str]:
+        """Return which of these contents are known."""
+        with self.reading() as cursor:
+            listed = json.dumps(list(hashes))
+            query = "SELECT hash FROM content WHERE hash IN (SELECT value FROM json_each(?))"
+            return {found for (found,) in cursor.execute(query, (listed,))}
+
+    def pivots(self) -> np.ndarray:
+        """Return the pivots, float32 [n, dimension]; [0, 0] if none are chosen."""
+        with self.reading() as cursor:
+            blobs = [blob for (blob,) in cursor.execute("SELECT vector FROM pivot ORDER BY number")]
+        return _vectors(blobs)
+
+    def choose_pivots(self, count: int) -> None:
+        """Take the first `count` contents by their hashes, a sample as good as random, and place everything anew."""
+        with self.transaction() as cursor:
+            cursor.execute("DELETE FROM pivot")
+            cursor.execute("DELETE FROM cell")
+            cursor.execute("UPDATE content SET placed = 0")
+            cursor.execute("INSERT INTO pivot SELECT NULL, vector FROM content ORDER BY hash LIMIT ?", (count,))
+
+    def unplaced(self, most: int) -> tuple[list[int], np.ndarray]:
+        """Return some contents that are in no cell yet, and their vectors."""
+        with self.reading() as cursor:
+            query = "SELECT id, vector FROM content WHERE placed = 0 LIMIT ?"
+            found = cursor.execute(query, (most,)).fetchall()
+        return [id_ for id_, _ in found], _vectors([blob for _, blob in found])
+
+    def place(self, ids: Sequence[int], cells: np.ndarray) -> None:
+        """Put contents into their cells, int [n, cells of each]."""
+        rows = [(int(cell), id_, id_) for id_, some in zip(ids, cells, strict=True) for cell in some]
+        with self.transaction() as cursor:
+            cursor.executemany(
+                "INSERT OR REPLACE INTO cell SELECT ?, ?, compared FROM content WHERE id = ?",
+                rows,
+            )
+            cursor.executemany("UPDATE content SET placed = 1 WHERE id = ?", [(id_,) for id_ in ids])
+
+    def uncompared(self) -> list[int]:
+        """Return the cells that have contents to compare."""
+        with self.reading() as cursor:
+            return [pivot for (pivot,) in cursor.execute("SELECT DISTINCT pivot FROM cell WHERE compared = 0")]
+
+    def members(self, cell: int, new: bool) -> Iterator[Members]:
+        """Yield the contents of a cell (those that are to be compared) in parts of a bounded size."""
+        last = -1
+        query = (
+            "SELECT id, phash, vector FROM cell JOIN content ON content.id = content "
+            "WHERE pivot = ? AND content > ? AND (? OR cell.compared = 0) ORDER BY content LIMIT ?"
+        )
+        while True:
+            with self.reading() as cursor:
+                found = cursor.execute(query, (cell, last, not new, MEMBERS_A_PART)).fetchall()
+            if not found:
+                return
+            last = found[-1][0]
+            ids, hashes = np.array([(id_, phash) for id_, phash, _ in found], np.int64).T
+            yield Members(ids, np.ascontiguousarray(hashes).view(np.uint64), _vectors([blob for *_, blob in found]))
+
+    def add_pairs(self, pairs: Iterable[tuple[Pair, bool]]) -> None:
+        """Write pairs that may be alike, each with whether its pixels shall be compared."""
+        with self.transaction() as cursor:
+            cursor.executemany(
+                "INSERT OR IGNORE INTO pair VALUES (?, ?, ?, ?, ?, NULL, ?)",
+                [(p.first, p.second, p.distance, p.mirrored, p.score, not look) for p, look in pairs],
+            )
+
+    def compared(self, cell: int) -> None:
+        """Take note that everything in a cell was compared."""
+        with self.transaction() as cursor:
+            cursor.execute("UPDATE cell SET compared = 1 WHERE pivot = ? AND compared = 0", (cell,))
+
+    def all_compared(self) -> None:
+        """Take note that every content was compared in all its cells."""
+        with self.transaction() as cursor:
+            cursor.execute("UPDATE content SET compared = 1 WHERE compared = 0")
+
+    def unlooked(self, most: int) -> list[tuple[int, int, bool]]:
+        """Return some pairs whose pixels are to be compared: (first, second, mirrored)."""
+        with self.reading() as cursor:
+            found = cursor.execute("SELECT first, second, mirrored FROM pair WHERE looked % 3 = 0 LIMIT ?", (most,))
+            return [(first, second, bool(mirrored)) for first, second, mirrored in found]
+
+    def looks_left(self) -> int:
+        """Return the number of pairs whose pixels were not compared."""
+        with self.reading() as cursor:
+            return _number(cursor, "SELECT count(*) FROM pair WHERE looked % 3 = 0")
+
+    def look_again(self) -> None:
+        """Have pairs looked at once more whose pixels could not be read, for they may be there now."""
+        with self.transaction() as cursor:
+            cursor.execute("UPDATE pair SET looked = 3 WHERE looked = 2")
+
+    def glances(self, contents: Sequence[int]) -> dict[int, np.ndarray]:
+        """Return the small grey pictures, uint8 [SIDE, SIDE], that are kept of contents."""
+        query = "SELECT id, pixels FROM content WHERE pixels NOT NULL AND id IN (SELECT value FROM json_each(?))"
+        with self.reading() as cursor:
+            found = cursor.execute(query, (json.dumps(list(contents)),)).fetchall()
+        return {id_: np.frombuffer(blob, np.uint8).reshape(SIDE, SIDE) for id_, blob in found}
+
+    def keep_glances(self, glances: dict[int, np.ndarray]) -> None:
+        """Keep small grey pictures."""
+        with self.transaction() as cursor:
+            cursor.executemany(
+                "UPDATE content SET pixels = ? WHERE id = ?", [(p.tobytes(), id_) for id_, p in glances.items()]
+            )
+
+    def looked(self, pairs: Iterable[tuple[int, int, float | None]]) -> None:
+        """Write how far the pixels of pairs agree, None where they could not be read."""
+        with self.transaction() as cursor:
+            cursor.executemany(
+                "UPDATE pair SET agreement = ?, looked = ? WHERE first = ? AND second = ?",
+                [(agreed, 2 if agreed is None else 1, first, second) for first, second, agreed in pairs],
+            )
+
+    def copies(self, content: int, most: int) -> list[str]:
+        """Return the ids of some pictures with a content."""
+        with self.reading() as cursor:
+            query = "SELECT id FROM picture WHERE content = ? ORDER BY id LIMIT ?"
+            return [id_ for (id_,) in cursor.execute(query, (content, most))]
+
+    def completed_at(self) -> datetime | None:
+        """Return when a run was last complete, in UTC."""
+        with self.reading() as cursor:
+            found = cursor.execute("SELECT value FROM note WHERE name = 'complete'").fetchone()
+        return datetime.fromisoformat(found[0]) if found else None
+
+    def complete(self) -> None:
+        """Take note that a run was complete now."""
+        with self.transaction() as cursor:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            cursor.execute("INSERT OR REPLACE INTO note VALUES ('complete', ?)", (now,))
+
+    def known(self) -> Known:
+        """Return everything that is settled so far: contents in groups of their own are left out."""
+        with self.reading() as cursor:
+            pairs = {
+                (first, second): Evidence(distance, bool(mirrored), score, agreed)
+                for first, second, distance, mirrored, score, agreed in cursor.execute(
+                    "SELECT first, second, distance, mirrored, score, agreement FROM pair WHERE looked > 0"
+                )
+            }
+            asked = {content for pair in pairs for content in pair}
+            pictures: dict[int, list[str]] = {}
+            query = (
+                "SELECT content, id FROM picture WHERE content IN "
+                "(SELECT content FROM picture GROUP BY content HAVING count(*) > 1 "
+                "UNION SELECT value FROM json_each(?)) ORDER BY id"
+            )
+            for content, id_ in cursor.execute(query, (json.dumps(list(asked)),)):
+                pictures.setdefault(content, []).append(id_)
+            query = "SELECT id, hash FROM content WHERE id IN (SELECT value FROM json_each(?))"
+            hashes = dict(cursor.execute(query, (json.dumps(list(pictures)),)))
+        return Known(hashes, pictures, pairs)
+
+
+def _number(cursor: sqlite3.Cursor, query: str) -> int:
+    (number,) = cursor.execute(query).fetchone()
+    return int(number)
+
+
+def _signed(phash: int) -> int:
+    """Return an unsigned number of 64 bits as the signed one that SQLite keeps."""
+    return phash - 2**64 if phash >= 2**63 else phash
+
+
+def _vectors(blobs: Sequence[bytes]) -> np.ndarray:
+    """Return float32 [n, dimension] of what was kept as float16, made length one again."""
+    if not blobs:
+        return np.empty((0, 0), np.float32)
+    vectors = np.stack([np.frombuffer(blob, np.float16) for blob in blobs]).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: np.ndarray = vectors / np.maximum(lengths, 1e-12)
+    return scaled

@@ -1,0 +1,1 @@
+"""Child processes that decode images, with limits on memory and time."""

@@ -1,0 +1,129 @@
+"""The pool of decode processes: a bad image costs itself and its process, never the caller or the other images."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from embeddings.decode_pool.process import Decoder
+from embeddings.errors import ImageTooLarge, LookalikeError
+from embeddings.imaging import decode
+from embeddings.imaging.decode import Box, DecodedImage, InputSpec
+from embeddings.utils import Closing, processors
+
+T = TypeVar("T")
+Picture = bytes | Callable[[], bytes]  # the bytes of an image file, or what reads them when it is its turn
+Arguments = Callable[[], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What one image may cost: bytes of the file, pixels, seconds, and bytes of memory on top of the process's own."""
+
+    max_bytes: int
+    max_pixels: int
+    seconds: float
+    memory: int
+
+
+class DecodePool(Closing):
+    """Decodes images in child processes, which are started when they are needed; safe to use from several threads.
+
+    Images wait in a queue without a bound: who has many hands in a few more than there are processes. The futures
+    raise only errors of ours: ImageError, or LookalikeError where processes cannot start or the pool was closed; and
+    whatever the reading of a picture raises.
+    """
+
+    def __init__(self, limits: DecodeLimits, processes: int = 0) -> None:
+        """Take the limits and the number of processes (0: one a processor); start nothing."""
+        self._limits = limits
+        self.processes = processes or processors()
+        self._executor = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
+        self._lock = threading.Lock()
+        self._decoders: set[Decoder] = set()
+        self._idle: list[Decoder] = []
+        self._closed = False
+        self.seconds = 0.0  # that decode processes were at work
+
+    def decode(self, picture: Picture, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
+        """Start decoding an image (the part of it in `box`) to the model's input."""
+        most = self._limits.max_pixels
+        return self._run(decode.decode, lambda: (self._read(picture), spec), max_pixels=most, box=box)
+
+    def thumbnail(self, picture: Picture, side: int) -> Future[bytes]:
+        """Start making a small upright JPEG of an image, its longer side at most `side`."""
+        return self._run(decode.thumbnail, lambda: (self._read(picture), side), max_pixels=self._limits.max_pixels)
+
+    def close(self) -> None:
+        """End all processes at once and wait for them; what is not done yet fails."""
+        with self._lock:
+            self._closed = True
+            for decoder in self._decoders:
+                decoder.kill()
+        self._executor.shutdown()
+        for decoder in self._decoders:
+            decoder.close()
+        self._decoders.clear()
+
+    def _run(self, function: Callable[..., T], args: Arguments, **named: Any) -> Future[T]:
+        """Start calling an importable function in a child process; `args` gives what it takes when it is its turn."""
+        with self._lock:
+            if self._closed:
+                raise _stopped()
+            return self._executor.submit(self._call, function, args, named)
+
+    def _call(self, function: Callable[..., T], args: Arguments, named: dict[str, Any]) -> T:
+        if self._closed:
+            raise _stopped()  # whoever wanted the picture has gone, and may have taken its file along
+        taken = args()
+        decoder = self._take()
+        began = time.perf_counter()
+        try:
+            return decoder.call(function, taken, named, self._limits.seconds)
+        except LookalikeError:
+            if self._closed:  # killed by us, not by the image
+                raise _stopped() from None
+            raise
+        finally:
+            self._give_back(decoder, time.perf_counter() - began)
+
+    def _read(self, picture: Picture) -> bytes:
+        data = picture() if callable(picture) else picture
+        if len(data) > self._limits.max_bytes:
+            sizes = f"The file has {len(data):,} bytes; at most {self._limits.max_bytes:,} are allowed."
+            raise ImageTooLarge(sizes)
+        return data
+
+    def _take(self) -> Decoder:
+        """Return a living decoder that nobody else uses, the one used last if there is one."""
+        with self._lock:
+            if self._closed:
+                raise _stopped()
+            while self._idle:
+                decoder = self._idle.pop()
+                if decoder.usable:
+                    return decoder
+                self._drop(decoder)
+            decoder = Decoder(self._limits.memory)
+            self._decoders.add(decoder)
+            return decoder
+
+    def _give_back(self, decoder: Decoder, seconds: float) -> None:
+        with self._lock:
+            self.seconds += seconds
+            if self._closed:
+                return
+            if decoder.usable:
+                self._idle.append(decoder)
+            else:
+                self._drop(decoder)
+
+    def _drop(self, decoder: Decoder) -> None:
+        self._decoders.discard(decoder)
+        decoder.close()
+
+
+def _stopped() -> LookalikeError:
+    return LookalikeError("Decoding was stopped before this image was done.")

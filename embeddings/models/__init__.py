@@ -1,0 +1,1 @@
+"""Models: identity, card, network."""

@@ -1,0 +1,38 @@
+"""A model card: facts about a model that are known without loading it."""
+
+import json
+from dataclasses import dataclass
+
+from embeddings.imaging.decode import InputSpec
+from embeddings.models.identity import ModelIdentity
+
+CARD_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelClass:
+    """One class of a model's label set; `key` is its WordNet id where it has one."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model without loading it."""
+
+    identity: ModelIdentity
+    spec: InputSpec
+    classes: tuple[ModelClass, ...]
+    parameters: int
+
+
+def _card_from_json(text: str) -> ModelCard:
+    card = json.loads(text)
+    spec = card["spec"] | {"fill": tuple(card["spec"]["fill"])}
+    return ModelCard(
+        ModelIdentity(**card["identity"]),
+        InputSpec(**spec),
+        tuple(ModelClass(**c) for c in card["classes"]),
+        card["parameters"],
+    )

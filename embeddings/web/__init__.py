@@ -1,0 +1,1 @@
+"""Images from the web, fetched from public addresses only."""

@@ -1,0 +1,1 @@
+"""Indexing jobs, and the service that runs them in its own process."""

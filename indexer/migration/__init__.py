@@ -1,0 +1,1 @@
+"""Rows moved as a whole: copied, compacted, restored."""

@@ -1,0 +1,1 @@
+"""Indexing: list, compare, read, decode, embed, write."""

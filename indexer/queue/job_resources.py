@@ -1,0 +1,57 @@
+"""The source and the collection of a job, opened once in a worker for all its chunks."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from embeddings.errors import ModelMismatch
+from embeddings.models.identity import ModelIdentity
+from indexer.jobs.base import Libraries
+from indexer.pipeline.ledger import Ledger
+from indexer.queue.job_specs import Order
+from indexer.sources.base import Source
+from store.base import Store
+
+KEPT = 8
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a job reads and where it writes."""
+
+    source: Source
+    collection: Ledger
+
+
+class Openings:
+    """Opens what orders name; safe to use from several threads."""
+
+    def __init__(self, store: Store, identity: ModelIdentity, libraries: Libraries) -> None:
+        """Open collections of `store` for vectors of the model `identity`."""
+        self._store = store
+        self._identity = identity
+        self._libraries = libraries
+        self._lock = threading.Lock()
+        self._opened: OrderedDict[Order, Opened] = OrderedDict()
+
+    def open(self, order: Order) -> Opened:
+        """Return what an order names.
+
+        Raises ModelMismatch, NotFound, UsageError, SourceUnavailable or StoreUnavailable.
+        """
+        with self._lock:
+            if order not in self._opened:
+                self._opened[order] = self._open(order)
+                while len(self._opened) > KEPT:
+                    self._opened.popitem(last=False)
+            self._opened.move_to_end(order)
+            return self._opened[order]
+
+    def _open(self, order: Order) -> Opened:
+        mine = self._identity
+        if order.fingerprint != mine.fingerprint:
+            raise ModelMismatch(
+                f"the job was started for the model {order.model} ({order.fingerprint}), and this worker has "
+                f"{mine.name} ({mine.fingerprint}): set LOOKALIKE_MODEL alike everywhere"
+            )
+        return Opened(order.open(self._libraries), self._store.create(order.collection, mine))

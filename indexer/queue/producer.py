@@ -1,0 +1,31 @@
+"""Messages to workers."""
+
+from celery import Celery
+
+from indexer.queue.celery_app import EMBED, PLAN
+from indexer.queue.chunks import Chunk
+from indexer.queue.redis_connection import errors_are_ours
+
+
+class Sender:
+    """Sends plans and chunks; safe to use from several threads. Methods raise QueueUnavailable."""
+
+    def __init__(self, app: Celery, url: str) -> None:
+        """Send by way of `app`, whose Redis is at `url`."""
+        self._app = app
+        self._url = url
+
+    def plan(self, job_id: str, after: int) -> None:
+        """Ask for a job's difference to be taken, if it is in the round `after` still."""
+        with errors_are_ours(self._url), self._app.producer_or_acquire() as producer:
+            self._app.send_task(PLAN, (job_id, after), producer=producer)
+
+    def chunks(self, chunks: list[Chunk]) -> None:
+        """Ask for chunks to be indexed."""
+        with errors_are_ours(self._url), self._app.producer_or_acquire() as producer:
+            for chunk in chunks:
+                self._app.send_task(EMBED, (chunk.to_message(),), producer=producer)
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._app.close()

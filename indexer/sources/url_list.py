@@ -1,0 +1,163 @@
+"""A list of URLs as a source, fetched politely: a few at once from each host, more slowly when a host asks for it."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+from embeddings.errors import FileUnreadable, SourceUnavailable, UrlBlocked, UrlUnreachable, UsageError
+from embeddings.web.fetcher import WebFetcher, WebLimits, checked_headers
+from embeddings.web.url import LONGEST, WebUrl
+from indexer.sources.base import Reference, Unlistable
+from store.locations import readable, to_text
+
+PER_HOST = 2
+LIMITS = WebLimits(seconds=30)  # nobody waits for a single picture of a job
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a picture is asked for, and the seconds between: doubled each time, or as long as the host asks."""
+
+    attempts: int = 4
+    first_wait: float = 0.5
+    longest_wait: float = 30.0  # a host that asks for more is not asked again
+
+    def wait(self, attempt: int, error: UrlUnreachable) -> float | None:
+        """Return the seconds to wait after the failure of an attempt (the first is 1), None to give up."""
+        if not error.temporary or attempt >= self.attempts:
+            return None
+        if error.retry_after is not None:
+            return error.retry_after if error.retry_after <= self.longest_wait else None
+        doubled = min(self.first_wait * 2 ** (attempt - 1), self.longest_wait)
+        return doubled * random.uniform(0.5, 1)  # noqa: S311 - so that threads do not come back together
+
+
+class Turns:
+    """At most so many users of a name at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._users: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Wait for a place and hold it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._users[name] < self._most)
+            self._users[name] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._users[name] -= 1
+                if not self._users[name]:
+                    del self._users[name]  # a job may see a million hosts
+                self._changed.notify_all()
+
+
+class PoliteFetcher:
+    """Fetches pictures by URL for whoever has many of them; may be used by several threads."""
+
+    def __init__(
+        self,
+        fetcher: WebFetcher | None = None,
+        headers: Mapping[str, str] | None = None,
+        per_host: int = PER_HOST,
+        patience: Patience = Patience(),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take what fetches, and headers for the hosts that are named by URL. Raises UsageError for wrong headers."""
+        self._fetcher = fetcher or WebFetcher(LIMITS)
+        self._headers = checked_headers(headers or {})
+        self._turns = Turns(per_host)
+        self._patience = patience
+        self._sleep = sleep
+
+    def fetch(self, url: str, most: int) -> bytes:
+        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `most`."""
+        try:
+            with self._turns.turn(urlsplit(url).netloc.lower()):  # also while it waits: the host asked for less
+                return self._insisting(url, most)
+        except (UrlBlocked, UrlUnreachable) as error:
+            raise FileUnreadable(error.message) from error
+
+    def _insisting(self, url: str, most: int) -> bytes:
+        attempt = 1
+        while True:
+            try:
+                return self._fetcher.fetch(url, most, self._headers)
+            except UrlUnreachable as error:
+                wait = self._patience.wait(attempt, error)
+                if wait is None:
+                    raise
+            self._sleep(wait)
+            attempt += 1
+
+
+class UrlList:
+    """A text file with one http or https URL a line; empty lines and those that begin with # are passed over.
+
+    A picture is known by its URL: once indexed, it counts as unchanged.
+    """
+
+    def __init__(self, path: Path, fetcher: PoliteFetcher | None = None) -> None:
+        """Take a file, however its path is spelt. Raises UsageError if it is not there or may not be read."""
+        try:
+            self._path = path.expanduser().resolve(strict=True)
+            if not self._path.is_file():
+                raise UsageError(f"{path} is not a file: name one with a URL a line")
+            with self._path.open("rb"):
+                pass
+        except FileNotFoundError as error:
+            raise UsageError(f"there is no file {path}") from error
+        except (OSError, RuntimeError) as error:
+            raise UsageError(f"cannot read {path}: {error}") from error
+        self.name = to_text(str(self._path))
+        self._fetcher = fetcher or PoliteFetcher()
+
+    def references(self) -> Iterator[Reference | Unlistable]:
+        """Yield every URL, in the order of the lines. Raises SourceUnavailable."""
+        try:
+            with self._path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+                for number, line in enumerate(_lines(lines), 1):
+                    if line and not line.startswith("#"):
+                        yield _reference(line, number)
+        except OSError as error:
+            raise SourceUnavailable(f"{self._path} cannot be read any more: {error.strerror}") from error
+
+    def fetch(self, path: str, most: int) -> bytes:
+        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `most`."""
+        return self._fetcher.fetch(path, most)
+
+    def is_gone(self, path: str) -> bool:
+        """Return False: a server that does not give a picture now may do so later."""
+        return False
+
+    def shown(self, path: str) -> str:
+        """Return the URL."""
+        return readable(path)
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines without the space around them; of one that is endless, no more than shows that it is no URL."""
+    while line := file.readline(LONGEST + 2):
+        yield line.strip()
+        while line and not line.endswith("\n"):
+            line = file.readline(LONGEST + 2)
+
+
+def _reference(line: str, number: int) -> Reference | Unlistable:
+    """Return a line's URL, or what is wrong with it."""
+    try:
+        WebUrl.parse(line)
+    except UrlBlocked as error:
+        return Unlistable(f"line {number}", FileUnreadable(error.message))
+    return Reference(line, bytes=None, modified_at=None)

@@ -1,0 +1,24 @@
+"""The store: the collections that keep rows, in a Milvus server or in a directory of this machine."""
+
+from pathlib import Path
+
+from store.base import Store
+from store.milvus_lite.allocator import free_at_once
+
+
+def open_store(uri: str, token: str, data: Path, timeout: float) -> Store:
+    """Open the Milvus at `uri`; without one, Milvus Lite in `data`.
+
+    Raises StoreUnavailable, which may be DataDirectoryLocked or DiskFull.
+    """
+    # these take half a second, which only those who use the store shall pay
+    from store.milvus.store import MilvusStore  # noqa: PLC0415
+
+    if uri:
+        from store.milvus.server_backend import ServerBackend  # noqa: PLC0415
+
+        return MilvusStore(ServerBackend(uri, token, timeout))
+    free_at_once()  # before pyarrow is imported
+    from store.milvus_lite.backend import LiteBackend  # noqa: PLC0415
+
+    return MilvusStore(LiteBackend(data / "milvus", timeout))

@@ -1,0 +1,1 @@
+"""The store in Milvus, whichever of its engines is behind it."""

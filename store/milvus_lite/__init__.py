@@ -1,0 +1,1 @@
+"""Milvus Lite: the engine that keeps collections in a directory of this machine."""

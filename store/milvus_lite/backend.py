@@ -1,0 +1,169 @@
+"""Milvus Lite: the store in a directory, for one process at a time."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from embeddings.errors import NotFound, StoreUnavailable
+from store.milvus.client import Client
+from store.milvus.filters import Where
+from store.milvus.naming import DESCRIPTION
+from store.milvus.schema import TAG_KEYS
+from store.milvus_lite.allocator import trim
+from store.milvus_lite.exact_search import LiteRows
+from store.milvus_lite.server import LiteEngine
+from store.records import Hit
+
+_ALIASES = ("create_alias", "alter_alias", "drop_alias")
+_WRITES = frozenset(["create_collection", "drop_collection", *_ALIASES, "upsert", "delete", "flush"])
+_DESCRIPTIONS = frozenset(["describe_alias", "describe_collection"])
+_WRITE_SECONDS = 600.0  # a write that was given up goes on in the engine, beside the next one
+_SCANNED_ROWS = 1000
+_FLUSH_ROWS = 1000  # rows that are not flushed are Python objects, and the last flush is waited for
+
+
+class LiteBackend:
+    """The one user of a LiteEngine. Calls come one at a time: the engine loses sight of rows while it flushes."""
+
+    name_seconds = 0.0  # asking costs nothing in one process
+    most_ids = 1_000_000  # a set is made of them, and every row looked at once
+
+    def __init__(self, directory: Path, timeout: float) -> None:
+        """Open the directory; raises DataDirectoryLocked, DiskFull or StoreUnavailable."""
+        self._directory = directory
+        self._timeout = timeout
+        self._lock = threading.RLock()
+        self._engine: LiteEngine | None = None
+        self._client: Client | None = None
+        self._unflushed: dict[str, int] = {}
+        self._read: dict[str, LiteRows] = {}  # until the next write
+        self._described: dict[tuple[object, ...], Any] = {}  # likewise: nobody else can change what was described
+        with self._opened():
+            pass
+
+    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
+        with self._opened() as (_, client):
+            if method in _DESCRIPTIONS:
+                return self._description(client, method, arguments)
+            if method not in _WRITES:
+                return client.run(method, patience=patience, **arguments)
+            self._forget()
+            with self._whole_or_anew():
+                done = client.run(method, patience=max(patience, _WRITE_SECONDS / self._timeout), **arguments)
+            if method == "flush":
+                self._unflushed.pop(arguments["collection_name"], None)
+                trim()
+            return done
+
+    def ready(self, name: str | None = None) -> None:
+        with self._opened() as (_, client):
+            client.version()
+
+    def create(self, collection: str, dimension: int, written: str) -> None:
+        with self._opened() as (_, client), self._whole_or_anew():
+            self._forget()
+            # Milvus Lite forgets the descriptions of collections
+            client.create_collection(
+                collection, dimension, written, tag_keys_array=False, properties={DESCRIPTION: written}
+            )
+
+    def prepare(self, collection: str) -> None:
+        """Nothing to do: without an index a collection can be read at once, and exactly."""
+
+    def pack_tags(self, keys: list[str]) -> str:
+        return f" {' '.join(keys)} "
+
+    def search(self, collection: str, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
+        return self._rows(collection).nearest(queries, limit, offset, where)
+
+    def select(
+        self, collection: str, fields: list[str], where: Where, strong: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        for row in self._rows(collection).matching(fields, where).to_pylist():
+            if TAG_KEYS in row:
+                row[TAG_KEYS] = row[TAG_KEYS].split()
+            yield row
+
+    def scan(self, collection: str, fields: list[str]) -> Iterator[dict[str, Any]]:
+        for part in self._rows(collection).parts(fields, _SCANNED_ROWS):
+            columns = {name: _values(part[name]) for name in fields}
+            for values in zip(*columns.values(), strict=True):
+                yield dict(zip(fields, values, strict=True))
+
+    def count(self, collection: str, where: Where) -> int:
+        return self._rows(collection).matching(["id"], where).num_rows
+
+    def page(self, collection: str, where: Where, offset: int, limit: int) -> list[str]:
+        ids = sorted(self._rows(collection).matching(["id"], where)["id"].to_pylist())
+        return ids[offset : offset + limit]
+
+    def written(self, collection: str, rows: int) -> None:
+        with self._lock:
+            self._unflushed[collection] = self._unflushed.get(collection, 0) + rows
+            if self._unflushed[collection] >= _FLUSH_ROWS:
+                self.run("flush", collection_name=collection)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            if self._engine is not None:
+                self._engine.close()
+            self._engine = self._client = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[LiteEngine, Client]]:
+        if not self._lock.acquire(timeout=self._timeout):
+            raise StoreUnavailable(f"the data directory {self._directory} was busy for {self._timeout:g} seconds")
+        try:
+            if self._engine is None or self._client is None:
+                self._engine = LiteEngine(self._directory)
+                self._client = Client(self._engine.uri, "", self._timeout, f"the data directory {self._directory}")
+            yield self._engine, self._client
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _whole_or_anew(self) -> Iterator[None]:
+        """Let the engine go if a write fails: with half of it in log or memory, only a new one is sound."""
+        try:
+            yield
+        except NotFound:  # nothing was begun
+            raise
+        except BaseException:
+            if self._client is not None:
+                self._client.close()
+            if self._engine is not None:
+                self._engine.abandon()
+            self._engine = self._client = None
+            raise
+
+    def _forget(self) -> None:
+        self._read.clear()
+        self._described.clear()
+
+    def _description(self, client: Client, method: str, arguments: dict[str, Any]) -> Any:
+        """Return a description as it was last given: a query asks for one, which takes longer than its search."""
+        asked = (method, *sorted(arguments.items()))
+        if asked not in self._described:
+            self._described[asked] = client.run(method, **arguments)
+        return self._described[asked]
+
+    def _rows(self, collection: str) -> LiteRows:
+        with self._opened() as (engine, _):
+            rows = self._read[collection] = engine.rows(collection, self._read.get(collection))
+            return rows
+
+
+def _values(column: pa.ChunkedArray) -> Sequence[Any]:
+    """Return a column's values; vectors as rows of one array, a hundredth of the work of lists."""
+    if not pa.types.is_fixed_size_list(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    numbers = column.combine_chunks().flatten().to_numpy()
+    return numbers.reshape(-1, column.type.list_size)

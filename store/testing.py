@@ -1,0 +1,226 @@
+"""A store in memory, for tests of what stands on the store: it does what the real ones do, and keeps nothing."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from embeddings.errors import NotFound, StoreUnavailable
+from embeddings.models.identity import ModelIdentity
+from embeddings.tagging.tag import Tag
+from embeddings.utils import Closing
+from store.base import Collection, CollectionInfo
+from store.milvus.filters import storable
+from store.milvus.naming import Made, check_model, check_name
+from store.milvus.ranking import check_depth, nearest
+from store.milvus.schema import check_row
+from store.milvus.vector_space import Space
+from store.projection import Projection, normalised
+from store.records import Hit, Known, Row, Span
+
+
+class MemoryCollection:
+    """One collection, in a dictionary."""
+
+    def __init__(
+        self, store: "MemoryStore", name: str, model: ModelIdentity, projection: Projection | None = None
+    ) -> None:
+        self.name = name
+        self.space = Space(model, projection)
+        self._store = store
+        self._kept: dict[str, Row] = {}
+
+    @property
+    def model(self) -> ModelIdentity:
+        return self.space.model
+
+    @property
+    def projection(self) -> Projection | None:
+        return self.space.projection
+
+    @property
+    def _rows(self) -> dict[str, Row]:
+        """The rows, as long as the store answers and the collection is there."""
+        if self._store.open(self.name) is not self and self not in self._store.others(self.name):
+            raise NotFound(f"the collection {self.name!r} is not there any more", field="collection")
+        return self._kept
+
+    def upsert(self, rows: Sequence[Row]) -> None:
+        self._upsert(rows)
+        for one in self._successors():
+            one._upsert(rows)
+
+    def _upsert(self, rows: Sequence[Row]) -> None:
+        records = [{"vector": row.vector} for row in rows]
+        self.space.bring(records)
+        ours = [replace(row, vector=record["vector"]) for row, record in zip(rows, records, strict=True)]
+        for row in ours:
+            check_row(row, self.model.dimension)
+        self._rows.update({row.id: _stored(row) for row in ours})
+
+    def _successors(self) -> list["MemoryCollection"]:
+        """Return the collection that the name was given to since this one was opened."""
+        return [self._store.open(self.name)] if self in self._store.left else []
+
+    def search(
+        self,
+        vectors: np.ndarray,
+        limit: int,
+        offset: int = 0,
+        tags: Sequence[str] = (),
+        exclude: str | None = None,
+        taken: Span | None = None,
+    ) -> list[list[Hit]]:
+        check_depth(offset, limit)
+        rows = [row for row in self._having(tags, taken) if row.id != exclude]
+        return [nearest(query, rows, limit, offset) for query in self.space.queries(vectors)]
+
+    def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
+        kept = self._rows
+        rows = [kept[id_] for id_ in ids if id_ in kept]
+        return rows if with_vectors else [replace(row, vector=None) for row in rows]
+
+    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: Span | None = None) -> list[Row]:
+        ids = [row.id for row in self._having(_one(tag), taken)]
+        return self.fetch(sorted(ids, key=storable)[offset : offset + limit])
+
+    def scan(self, with_vectors: bool = False) -> Iterator[Row]:
+        return iter(self.fetch(list(self._rows), with_vectors))
+
+    def known(self, source: str | None = None) -> Iterator[Known]:
+        rows = [row for row in self._rows.values() if source is None or row.source == source]
+        return map(_known, rows)
+
+    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
+        kept = self._rows
+        return {id_: _known(kept[id_]) for id_ in ids if id_ in kept}
+
+    def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
+        wanted = set(hashes)
+        return {row.content_hash: row for row in self._rows.values() if row.content_hash in wanted}
+
+    def delete(self, ids: Sequence[str]) -> None:
+        for collection in [self, *self._successors()]:
+            rows = collection._rows
+            for id_ in ids:
+                rows.pop(id_, None)
+
+    def count(self, tag: str | None = None, taken: Span | None = None) -> int:
+        return len(self._having(_one(tag), taken))
+
+    def facets(self, tags: Sequence[str] = (), taken: Span | None = None) -> dict[str, int]:
+        return dict(Counter(name for row in self._having(tags, taken) for name in _names(row)))
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+    def _having(self, tags: Sequence[str], taken: Span | None) -> list[Row]:
+        return [row for row in self._rows.values() if set(tags) <= _names(row) and _within(row, taken)]
+
+
+class MemoryStore(Closing):
+    """Collections in a dictionary. `available = False` makes it answer as a store that is down.
+
+    Collections of the names in `loading` answer as those of a store that has just been started again.
+    """
+
+    def __init__(self) -> None:
+        self.available = True
+        self.loading: set[str] = set()
+        self.left: list[MemoryCollection] = []  # those that were in use once
+        self._collections: dict[str, MemoryCollection] = {}
+        self._others: dict[str, list[MemoryCollection]] = {}
+
+    def collections(self) -> list[CollectionInfo]:
+        self.ready()
+        return [CollectionInfo(name, made.model, made.count()) for name, made in sorted(self._collections.items())]
+
+    def create(self, name: str, model: ModelIdentity, projection: Projection | None = None) -> MemoryCollection:
+        self.ready()
+        check_name(name)
+        self._collections.setdefault(name, MemoryCollection(self, name, model, projection))
+        return self.open(name, model)
+
+    def open(self, name: str, model: ModelIdentity | None = None) -> MemoryCollection:
+        check_name(name)
+        self.ready(name)
+        if name not in self._collections:
+            raise NotFound(f"there is no collection {name!r}", field="collection")
+        collection = self._collections[name]
+        if model is not None:
+            check_model(name, Made(collection.model, collection.space.base), model)
+        return collection
+
+    def beside(self, name: str, projection: Projection) -> MemoryCollection:
+        self.open(name)
+        made = MemoryCollection(self, name, projection.identity, projection)
+        self._others[name] = [one for one in self.others(name) if one.projection is None] + [made]
+        return made
+
+    def full(self, name: str) -> MemoryCollection | None:
+        found = [one for one in self.others(name) if one.projection is None]
+        return found[0] if found and self.open(name).projection is not None else None
+
+    def others(self, name: str) -> list[MemoryCollection]:
+        """Return the collections beside the one in use."""
+        return self._others.get(name, [])
+
+    def switch(self, name: str, collection: Collection) -> None:
+        assert isinstance(collection, MemoryCollection) and collection in self.others(name)
+        before = self.open(name)
+        self._collections[name] = collection
+        self._others[name] = [one for one in self.others(name) if one is not collection] + [before]
+        self.left = [one for one in self.left if one is not collection] + [before]
+
+    def drop_beside(self, name: str) -> list[CollectionInfo]:
+        self.open(name)
+        infos = [CollectionInfo(name, one.model, one.count()) for one in self.others(name)]
+        self._others.pop(name, None)
+        return infos
+
+    def drop(self, name: str) -> None:
+        self.open(name)
+        del self._collections[name]
+        self._others.pop(name, None)
+
+    def ready(self, name: str | None = None) -> None:
+        if not self.available:
+            raise StoreUnavailable
+        if name in self.loading:
+            raise StoreUnavailable("the store is still loading the collection: try again in a minute")
+
+    def close(self) -> None:
+        """Nothing to do: the rows stay, as they do in a real store."""
+
+
+def _known(row: Row) -> Known:
+    return Known(row.id, row.source, row.path, row.bytes, row.modified_at, row.content_hash)
+
+
+def _stored(row: Row) -> Row:
+    """Return a row as a real store gives it back."""
+    assert row.vector is not None
+    return replace(
+        row,
+        vector=normalised(row.vector),
+        tags=tuple(Tag(tag.name, round(tag.confidence, 4)) for tag in row.tags),
+        taken_at=None if row.taken_at is None else row.taken_at.replace(microsecond=0),
+        meta=json.loads(json.dumps(row.meta)),
+    )
+
+
+def _one(tag: str | None) -> tuple[str, ...]:
+    return () if tag is None else (tag,)
+
+
+def _within(row: Row, taken: Span | None) -> bool:
+    """Return whether a picture was taken in a span; None is no condition."""
+    if taken is None or row.taken_at is None:
+        return taken is None
+    return (taken.start is None or row.taken_at >= taken.start) and (taken.end is None or row.taken_at < taken.end)
+
+
+def _names(row: Row) -> set[str]:
+    return {tag.name for tag in row.tags}
