@@ -15,19 +15,19 @@ from starlette.staticfiles import StaticFiles
 
 from api import errors
 from api.api_keys import KeyFile, KeyRing
-from api.limits.concurrency import Shares
-from api.limits.rate_limiter import Rates
-from api.middleware.access import Access, authorised
+from api.limits.concurrency import PerCallerLimit
+from api.limits.rate_limiter import RateLimiter
+from api.middleware.access import Authentication, authorised
 from api.middleware.audit import Audit
-from api.middleware.body_drain import Draining
-from api.middleware.browser_security import BrowserRules, Guard
-from api.middleware.head_requests import Heads
+from api.middleware.body_drain import DrainRequestBody
+from api.middleware.browser_security import HostAndOriginCheck, SecurityHeaders
+from api.middleware.head_requests import HeadFromGet
 from api.middleware.idempotency import Idempotency
-from api.middleware.request_context import Tracing
+from api.middleware.request_context import RequestContext
 from api.openapi.document import complete
 from api.routes import collections, duplicates, health, images, preview, search, search_batch, session, tags
 from api.routes import jobs as jobs_routes
-from api.services.service import Embedder, Service
+from api.services.service import ImageEmbedder, Service
 from duplicates.background_scan import Scans
 from embeddings.settings import Settings
 from embeddings.web.fetcher import WebFetcher
@@ -49,7 +49,7 @@ _ABOUT = "Finds images that look alike and says what is in them."
 
 def create_app(
     settings: Settings,
-    embedder: Embedder,
+    embedder: ImageEmbedder,
     store: Store,
     jobs: Jobs,
     hosts: Collection[str] | None = None,
@@ -76,11 +76,11 @@ def create_app(
     app.state.service = service
     app.state.jobs = jobs
     app.state.ring = ring or KeyRing(KeyFile(settings.data), anyone=True)
-    app.state.scans = Scans(settings.data, store, service.shelves, embedder.pool)
+    app.state.scans = Scans(settings.data, store, service.image_files, embedder.pool)
     app.state.stopping = asyncio.Event()
     errors.install(app)
     _add_layers(app, settings, hosts)
-    _add_routes(app, figures=not settings.metrics_port)
+    _add_routes(app, with_metrics=not settings.metrics_port)
     complete(app)
     return app
 
@@ -88,26 +88,26 @@ def create_app(
 def _add_layers(app: FastAPI, settings: Settings, hosts: Collection[str] | None) -> None:
     """Put what every request passes around the routes, from the innermost to the outermost."""
     refuse, metrics = errors.problem_of, app.state.service.metrics
-    rates, shares = Rates(settings.rate_limit), Shares(max(1, settings.queue // CALLERS))
+    rates, shares = RateLimiter(settings.rate_limit), PerCallerLimit(max(1, settings.queue // CALLERS))
     app.add_middleware(Idempotency, data=settings.data, refuse=refuse)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL, exclude_content_types=AS_IT_IS)
-    app.add_middleware(Heads)
-    app.add_middleware(Access, ring=app.state.ring, rates=rates, shares=shares, refuse=refuse)
+    app.add_middleware(HeadFromGet)
+    app.add_middleware(Authentication, ring=app.state.ring, rates=rates, shares=shares, refuse=refuse)
     app.add_middleware(Audit)
-    app.add_middleware(Guard, hosts=hosts, refuse=refuse, origins=settings.cors_origins)
-    app.add_middleware(Tracing, observe=metrics.request, on_failure=errors.internal_problem)
+    app.add_middleware(HostAndOriginCheck, hosts=hosts, refuse=refuse, origins=settings.cors_origins)
+    app.add_middleware(RequestContext, observe=metrics.request, on_failure=errors.internal_problem)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_FOR_OTHER_SITES)
-    app.add_middleware(BrowserRules)
-    app.add_middleware(Draining)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(DrainRequestBody)
 
 
-def _add_routes(app: FastAPI, figures: bool) -> None:
-    """Add all routes, in the order of the documentation; with the metrics' `figures` or without."""
+def _add_routes(app: FastAPI, with_metrics: bool) -> None:
+    """Add all routes, in the order of the documentation; with the metrics or without."""
     for routes in (search, tags, images, collections, jobs_routes, health, search_batch, preview, session):
         app.include_router(routes.router)
-    if figures:
-        app.include_router(health.figures)
+    if with_metrics:
+        app.include_router(health.metrics_router)
     app.include_router(jobs_routes.streams)
     app.include_router(duplicates.router)
     app.add_api_route("/", _page, include_in_schema=False)

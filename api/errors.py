@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProblemType:
     """How one class of error is answered; `public` replaces its own text where that is for the operator alone."""
 
     status: int
@@ -32,47 +32,53 @@ _SOON = {"Retry-After": "1"}
 _LATER = {"Retry-After": "5"}
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
-KINDS: dict[type[errors.LookalikeError], Kind] = {
-    errors.LookalikeError: Kind(500, "Internal error", "Something went wrong; the log has the reason."),
-    errors.ImageError: Kind(422, "Image unusable"),
-    errors.ImageUndecodable: Kind(422, "Image undecodable"),
-    errors.ImageTooLarge: Kind(413, "Image too large"),
-    errors.UnsupportedFormat: Kind(415, "Unsupported image format"),
-    errors.FileUnreadable: Kind(404, "File unreadable", "The picture's file cannot be read."),
-    errors.SourceUnavailable: Kind(
+PROBLEMS: dict[type[errors.LookalikeError], ProblemType] = {
+    errors.LookalikeError: ProblemType(500, "Internal error", "Something went wrong; the log has the reason."),
+    errors.ImageError: ProblemType(422, "Image unusable"),
+    errors.ImageUndecodable: ProblemType(422, "Image undecodable"),
+    errors.ImageTooLarge: ProblemType(413, "Image too large"),
+    errors.UnsupportedFormat: ProblemType(415, "Unsupported image format"),
+    errors.FileUnreadable: ProblemType(404, "File unreadable", "The picture's file cannot be read."),
+    errors.SourceUnavailable: ProblemType(
         503, "Source unavailable", "The source of the pictures cannot be reached; the log has the reason.", _LATER
     ),
     # 4xx: it is the caller who chose the URL
-    errors.UrlBlocked: Kind(422, "URL not fetched"),
-    errors.UrlUnreachable: Kind(422, "URL unreachable"),
-    errors.UsageError: Kind(422, "Invalid request"),
-    errors.UnsupportedMediaType: Kind(415, "Unsupported media type"),
-    errors.RequestTooSlow: Kind(408, "Request timeout", headers={"Connection": "close"}),
-    errors.CrossSite: Kind(403, "Cross-site request refused"),
-    errors.UnknownHost: Kind(421, "Unknown host name"),
-    errors.KeyRequired: Kind(401, "API key required", headers=_BEARER),
-    errors.KeyUnknown: Kind(401, "Unknown API key", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}),
-    errors.ScopeMissing: Kind(403, "Not allowed", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
-    errors.RateLimited: Kind(429, "Too many requests"),
-    errors.HeadTooLarge: Kind(431, "Address or headers too large"),
-    errors.MalformedRequest: Kind(400, "Malformed request"),
-    errors.IdempotencyKeyBusy: Kind(409, "Still being answered", headers=_SOON),
-    errors.IdempotencyKeyReused: Kind(422, "Idempotency-Key used before"),
-    errors.KeysUnreadable: Kind(503, "Keys unreadable", "Nobody is let in at the moment; the log has the reason."),
-    errors.NotFound: Kind(404, "Not found"),
-    errors.ModelMismatch: Kind(409, "Another model's collection"),
-    errors.ModelError: Kind(503, "Model unavailable", "The model cannot be used; the log has the reason."),
-    errors.Busy: Kind(503, "Busy", headers=_SOON),
-    errors.StoreUnavailable: Kind(
+    errors.UrlBlocked: ProblemType(422, "URL not fetched"),
+    errors.UrlUnreachable: ProblemType(422, "URL unreachable"),
+    errors.UsageError: ProblemType(422, "Invalid request"),
+    errors.UnsupportedMediaType: ProblemType(415, "Unsupported media type"),
+    errors.RequestTooSlow: ProblemType(408, "Request timeout", headers={"Connection": "close"}),
+    errors.CrossSite: ProblemType(403, "Cross-site request refused"),
+    errors.UnknownHost: ProblemType(421, "Unknown host name"),
+    errors.KeyRequired: ProblemType(401, "API key required", headers=_BEARER),
+    errors.KeyUnknown: ProblemType(
+        401, "Unknown API key", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    ),
+    errors.ScopeMissing: ProblemType(
+        403, "Not allowed", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+    ),
+    errors.RateLimited: ProblemType(429, "Too many requests"),
+    errors.HeadTooLarge: ProblemType(431, "Address or headers too large"),
+    errors.MalformedRequest: ProblemType(400, "Malformed request"),
+    errors.IdempotencyKeyBusy: ProblemType(409, "Still being answered", headers=_SOON),
+    errors.IdempotencyKeyReused: ProblemType(422, "Idempotency-Key used before"),
+    errors.KeysUnreadable: ProblemType(
+        503, "Keys unreadable", "Nobody is let in at the moment; the log has the reason."
+    ),
+    errors.NotFound: ProblemType(404, "Not found"),
+    errors.ModelMismatch: ProblemType(409, "Another model's collection"),
+    errors.ModelError: ProblemType(503, "Model unavailable", "The model cannot be used; the log has the reason."),
+    errors.Busy: ProblemType(503, "Busy", headers=_SOON),
+    errors.StoreUnavailable: ProblemType(
         503, "Store unavailable", "The vector store does not answer; try again shortly.", _LATER
     ),
-    errors.QueueUnavailable: Kind(
+    errors.QueueUnavailable: ProblemType(
         503, "Queue unavailable", "The queue of jobs does not answer; try again shortly.", _LATER
     ),
-    errors.DataDirectoryLocked: Kind(
+    errors.DataDirectoryLocked: ProblemType(
         503, "Data directory locked", "The data directory is in use by another process; stop that one first.", _LATER
     ),
-    errors.DiskFull: Kind(
+    errors.DiskFull: ProblemType(
         507, "Disk full", "The disk of the data directory is full; nothing was changed. Free some space and try again."
     ),
 }
@@ -90,22 +96,22 @@ class Fault:
     message: str
 
 
-def kind_of(error: errors.LookalikeError) -> Kind:
+def problem_type(error: errors.LookalikeError) -> ProblemType:
     """Return the table's line for an error: its own, or that of its nearest base class."""
-    return next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    return next(PROBLEMS[cls] for cls in type(error).__mro__ if cls in PROBLEMS)
 
 
 def public_text(error: errors.LookalikeError) -> str:
     """Return the sentence that a client is shown."""
-    return kind_of(error).public or error.message
+    return problem_type(error).public or error.message
 
 
-def problem(kind: Kind, code: str, detail: str, faults: Sequence[Fault] = ()) -> JSONResponse:
+def problem(problem_type: ProblemType, code: str, detail: str, faults: Sequence[Fault] = ()) -> JSONResponse:
     """Return a problem document; `field` is that of the first fault."""
     body: dict[str, Any] = {
         "type": f"urn:lookalike:problem:{code}",
-        "title": kind.title,
-        "status": kind.status,
+        "title": problem_type.title,
+        "status": problem_type.status,
         "detail": detail,
         "code": code,
     }
@@ -114,16 +120,16 @@ def problem(kind: Kind, code: str, detail: str, faults: Sequence[Fault] = ()) ->
     if len(faults) > 1:
         body["errors"] = [{"field": fault.field, "message": fault.message} for fault in faults]
     body["request_id"] = current_request_id()
-    return JSONResponse(body, kind.status, kind.headers, media_type="application/problem+json")
+    return JSONResponse(body, problem_type.status, problem_type.headers, media_type="application/problem+json")
 
 
 def problem_of(error: errors.LookalikeError) -> JSONResponse:
     """Return the problem document of one of our errors; those of the service itself are logged in full."""
-    kind = kind_of(error)
-    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    type_ = problem_type(error)
+    if type_.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s: %s", error.code, error.message, exc_info=None if isinstance(error, _FORESEEN) else error)
     faults = [Fault(error.field, error.message)] if error.field else []
-    answer = problem(kind, error.code, public_text(error), faults)
+    answer = problem(type_, error.code, public_text(error), faults)
     if isinstance(error, errors.RateLimited):
         answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return answer
@@ -132,7 +138,7 @@ def problem_of(error: errors.LookalikeError) -> JSONResponse:
 def internal_problem() -> JSONResponse:
     """Return the problem document of an error that nobody foresaw."""
     error = errors.LookalikeError
-    return problem(KINDS[error], error.code, str(KINDS[error].public))
+    return problem(PROBLEMS[error], error.code, str(PROBLEMS[error].public))
 
 
 def install(app: FastAPI) -> None:
@@ -151,7 +157,7 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = faults_of(error.errors())
     detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-    return problem(KINDS[errors.UsageError], errors.UsageError.code, detail, faults)
+    return problem(PROBLEMS[errors.UsageError], errors.UsageError.code, detail, faults)
 
 
 def faults_of(found: Sequence[Any]) -> list[Fault]:
@@ -170,5 +176,7 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, errors.UsageError.code)
     detail = {404: "There is nothing at this address.", 405: "This address does not take this method."}
-    kind = Kind(error.status_code, HTTPStatus(error.status_code).phrase, headers=dict(error.headers or {}))
-    return problem(kind, code, detail.get(error.status_code, str(error.detail)))
+    problem_type = ProblemType(
+        error.status_code, HTTPStatus(error.status_code).phrase, headers=dict(error.headers or {})
+    )
+    return problem(problem_type, code, detail.get(error.status_code, str(error.detail)))

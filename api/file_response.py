@@ -15,7 +15,7 @@ from store.records import Row
 
 PART = 256 << 10  # bytes that are in memory at a time
 CACHE = "private, max-age=0, must-revalidate"  # the file may change at any time
-LONGEST_NAME = 150
+MAX_NAME = 150
 
 # Pictures that browsers show: by how their files begin, never by their names.
 _SHOWN = (
@@ -99,7 +99,7 @@ def _presentation(begin: bytes, name: str) -> tuple[str, str]:
 
 def _disposition(kind: str, name: str) -> str:
     """Return a Content-Disposition (RFC 6266) with a name that can neither end the header nor hide anything."""
-    shown = "".join(c for c in name if c.isprintable() and c not in '\\/:*?"<>|').lstrip(". ")[-LONGEST_NAME:]
+    shown = "".join(c for c in name if c.isprintable() and c not in '\\/:*?"<>|').lstrip(". ")[-MAX_NAME:]
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", shown)
     text = f'{kind}; filename="{plain}"'
     return text if plain == shown else f"{text}; filename*=UTF-8''{quote(shown, safe='')}"

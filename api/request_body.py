@@ -26,7 +26,7 @@ MAX_FIELD = 128 << 10
 
 # A client must begin within GRACE seconds and then send at least PACE bytes a second on average.
 GRACE = 30.0
-PACE = 10_000
+MIN_BYTES_PER_SECOND = 10_000
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -160,7 +160,7 @@ async def _counted(request: Request, most: int, text: str) -> AsyncGenerator[byt
     async with aclosing(request.stream()) as parts:  # left to the event loop, it would be closed by a task of its own
         while True:
             try:
-                async with asyncio.timeout_at(started + GRACE + count / PACE):
+                async with asyncio.timeout_at(started + GRACE + count / MIN_BYTES_PER_SECOND):
                     part = await anext(parts, b"")
             except TimeoutError as error:
                 raise RequestTooSlow from error

@@ -3,12 +3,12 @@
 import logging
 from contextvars import ContextVar
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def current_request_id() -> str:
     """Return the id of the request that is being answered, '-' outside of one."""
-    return _request_id.get()
+    return request_id_var.get()
 
 
 class RequestIdFilter(logging.Filter):

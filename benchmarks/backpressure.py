@@ -31,7 +31,7 @@ from benchmarks.orchestration import workers
 from benchmarks.trees import tree_pss
 from embeddings.embedder import Embedder
 from embeddings.settings import Settings, read_settings
-from indexer.jobs.base import State
+from indexer.jobs.base import JobStatus
 from indexer.open_jobs import open_queue
 from indexer.queue.redis_jobs import RedisJobs
 from indexer.sources.folder import Folder
@@ -94,7 +94,7 @@ def indexed(source: Folder, store: Store, embedder: Embedder, jobs: RedisJobs, u
                 time.sleep(LOOK_SECONDS)
                 peak = max(peak, tree_pss(process.pid))
                 job = jobs.get(job.id)
-        assert job.state is State.DONE, job
+        assert job.state is JobStatus.DONE, job
     finally:
         store.drop(COLLECTION)
     megabytes = {"idle_mb": round(idle / MEGABYTE), "peak_mb": round(peak / MEGABYTE)}

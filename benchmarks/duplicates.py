@@ -27,13 +27,13 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 from benchmarks.common import Bench, fresh, write_results
 from duplicates import evidence
 from duplicates.evidence import Kind
-from duplicates.pair_store import Ledger
-from duplicates.review import Catalogue, Shown
-from duplicates.scan import Progress, folder_of, scan
+from duplicates.pair_store import PairStore
+from duplicates.review import Review, Shown
+from duplicates.scan import ScanProgress, folder_of, scan
 from indexer.pipeline.index_source import index_source
 from indexer.sources.folder import Folder
 from store.base import Collection
-from store.image_files import Shelves
+from store.image_files import ImageFiles
 
 ORIGINAL = "original"
 MARK = "__"  # between the number of a photo and what was done to it
@@ -52,13 +52,13 @@ def main() -> None:
         collection = bench.store.create("duplicates", bench.embedder.identity)
         index_source(Folder(Path(made)), collection, bench.embedder, bench.settings.max_bytes, False, lambda _: None)
         stages = timed_scan(bench, collection)
-        catalogue = Catalogue(collection, folder_of(bench.settings.data))
-        counted = count(catalogue.show(catalogue.groups(Kind.NEAR)))
+        review = Review(collection, folder_of(bench.settings.data))
+        counted = count(review.show(review.groups(Kind.NEAR)))
         found = {"photos": photos, "images": collection.count(), "seconds": stages}
         limits = {
             name: getattr(evidence, name) for name in dir(evidence) if name.startswith(("NEAR_", "BLIND_", "SIMILAR"))
         }
-        groups = {str(kind): len(catalogue.groups(kind)) for kind in Kind}
+        groups = {str(kind): len(review.groups(kind)) for kind in Kind}
         blind = {"without_pixels": without_pixels(bench, collection)}
         write_results(
             f"duplicates-{arguments.half}",
@@ -120,16 +120,16 @@ def jpeg(image: Image.Image, quality: int = QUALITY) -> bytes:
 
 def timed_scan(bench: Bench, collection: Collection) -> dict[str, float]:
     """Look for duplicates and return the seconds of each stage."""
-    shelves = Shelves(bench.settings.data, bench.settings.max_bytes)
+    image_files = ImageFiles(bench.settings.data, bench.settings.max_bytes)
     began: dict[str, float] = {}
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: ScanProgress) -> None:
         began.setdefault(progress.stage, time.perf_counter())
 
     scan(
         collection,
         folder_of(bench.settings.data),
-        lambda row: shelves.read(collection.name, row),
+        lambda row: image_files.read(collection.name, row),
         bench.embedder.pool,
         listen,
     )
@@ -179,7 +179,7 @@ def count(groups: Sequence[Shown]) -> Count:
 
 def without_pixels(bench: Bench, collection: Collection) -> dict[str, float]:
     """Return recall and precision of single pairs where pixels cannot be read, as for pictures in a bucket."""
-    with Ledger(folder_of(bench.settings.data), collection.name, collection.model) as ledger:
+    with PairStore(folder_of(bench.settings.data), collection.name, collection.model) as ledger:
         known = ledger.known()
     rows = {row.id: row for row in collection.fetch([ids[0] for ids in known.pictures.values()])}
     names = {content: Path(rows[ids[0]].path).stem.split(MARK) for content, ids in known.pictures.items()}

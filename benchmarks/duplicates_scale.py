@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import write_results
-from duplicates.pair_store import Ledger
+from duplicates.pair_store import PairStore
 from duplicates.scan import folder_of, scan
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.errors import NotFound
@@ -30,7 +30,7 @@ from store.records import Row
 
 CENTRES = 2000
 COPIES_EVERY = 50
-ROWS_A_CALL = 5000
+ROWS_PER_CALL = 5000
 NEW = 1000
 
 
@@ -63,7 +63,7 @@ def measured(collection: Collection, data: Path, rows: int) -> dict[str, Any]:
     again = timed(collection, data)
     planted |= source.fill(collection, NEW)
     after = timed(collection, data)
-    with Ledger(folder_of(data), collection.name, collection.model) as ledger:
+    with PairStore(folder_of(data), collection.name, collection.model) as ledger:
         known = ledger.known()
     found = {frozenset((known.hashes[a], known.hashes[b])) for a, b in known.pairs}
     size = sum(file.stat().st_size for file in folder_of(data).glob("*.sqlite3*"))
@@ -91,8 +91,8 @@ class Source:
     def fill(self, collection: Collection, number: int) -> set[frozenset[str]]:
         """Write rows; return the pairs of contents that are copies."""
         planted: set[frozenset[str]] = set()
-        for start in range(0, number, ROWS_A_CALL):
-            rows = self._rows(min(ROWS_A_CALL, number - start), planted)
+        for start in range(0, number, ROWS_PER_CALL):
+            rows = self._rows(min(ROWS_PER_CALL, number - start), planted)
             collection.upsert(rows)
         collection.flush()
         return planted

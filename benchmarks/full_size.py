@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from embeddings.imaging.decode import DecodedImage
 from embeddings.imaging.exif import taken_at
-from embeddings.imaging.geometry import InputSpec, Turn, frame
+from embeddings.imaging.geometry import InputSpec, Orientation, frame
 from embeddings.imaging.phash import phash
 
 
@@ -25,4 +25,4 @@ def decode(data: bytes, spec: InputSpec) -> DecodedImage:
     image = ImageOps.exif_transpose(opened).convert("RGB")
     framing = frame(image.width, image.height, spec)
     small = image.resize(framing.size, spec.resampling, box=framing.source)
-    return DecodedImage(np.asarray(small), image.width, image.height, phash(small, Turn()), taken)
+    return DecodedImage(np.asarray(small), image.width, image.height, phash(small, Orientation()), taken)

@@ -14,13 +14,13 @@ from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.imaging.geometry import InputSpec
 from embeddings.utils import processors
 
-MOST_PHOTOS = 2048
+MAX_PHOTOS = 2048
 LIMITS = DecodeLimits(max_bytes=100_000_000, max_pixels=180_000_000, seconds=60.0, memory=1_000_000_000)
 
 
 def compared(folder: Path, device: torch.device, height: int, width: int, rounds: int, batch: int) -> dict[str, Any]:
     """Return images a second of each, medians over rounds in turns; files are in memory before the clock starts."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[:MOST_PHOTOS]
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[:MAX_PHOTOS]
     if not paths:
         return {"failed": f"there are no JPEGs in {folder.name}"}
     files = [path.read_bytes() for path in paths]

@@ -37,7 +37,7 @@ LIMIT = 10
 QUERIES = 200
 CONSTRUCTION = 200
 DEPTHS = (16, 32, 64, 128, 256)
-ROWS_A_CALL = 2_000
+ROWS_PER_CALL = 2_000
 FITTED = 50_000
 PART = 200_000
 SECONDS = 600.0
@@ -110,7 +110,7 @@ def fill(client: MilvusClient, vectors: np.ndarray, links: int) -> None:
     params = {"M": links, "efConstruction": CONSTRUCTION}
     index.add_index("vector", index_type="HNSW", metric_type="IP", params=params)
     client.create_collection(NAME, schema=schema)
-    for some in chunks(range(len(vectors)), ROWS_A_CALL):
+    for some in chunks(range(len(vectors)), ROWS_PER_CALL):
         client.insert(NAME, [{"id": n, "vector": vectors[n]} for n in some])
     client.flush(NAME)
     client.create_index(NAME, index)

@@ -30,7 +30,7 @@ from indexer.sources.folder import Folder
 
 COMMAND = Path(sys.executable).parent / "lookalike"
 EVERY_SECONDS = 0.25
-MOST_POINTS = 120  # of those that the results keep
+MAX_POINTS = 120  # of those that the results keep
 LOADED = """
 import sys
 from cli.common import settings_with, store_of
@@ -94,7 +94,7 @@ def summary(loaded: int, rows: int, images: int, samples: list[tuple[float, int]
     memory = [value for _, value in samples]
     quarter = len(memory) // 4
     medians = [statistics.median(memory[n * quarter : (n + 1) * quarter]) for n in range(4)]
-    step = -(-len(samples) // MOST_POINTS)
+    step = -(-len(samples) // MAX_POINTS)
     return {
         "seconds": round(samples[-1][0], 1),
         "loaded_bytes": loaded,

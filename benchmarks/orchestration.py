@@ -33,7 +33,7 @@ from benchmarks.common import copies, write_results
 from benchmarks.trees import tree_processor_seconds
 from embeddings.embedder import Embedder
 from embeddings.settings import Settings, read_settings
-from indexer.jobs.base import Job, State
+from indexer.jobs.base import Job, JobStatus
 from indexer.open_jobs import open_queue
 from indexer.pipeline.index_source import index_source
 from indexer.queue.redis_jobs import RedisJobs
@@ -169,7 +169,7 @@ def by_job(source: Folder, store: Store, embedder: Embedder, jobs: RedisJobs) ->
         while not job.state.ended:
             time.sleep(1)
             job = jobs.get(job.id)
-        assert job.state is State.DONE, job
+        assert job.state is JobStatus.DONE, job
         return job
     finally:
         store.drop("orchestration")

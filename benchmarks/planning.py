@@ -25,13 +25,13 @@ from embeddings.models.identity import ModelIdentity
 from embeddings.settings import Settings, read_settings
 from indexer.jobs.base import Libraries, new_id
 from indexer.pipeline.difference import difference, reference_id
-from indexer.pipeline.lister import Ahead, chunks
+from indexer.pipeline.lister import PrefetchIterator, chunks
 from indexer.queue.celery_app import CHUNKS, make_app, waiting_key
-from indexer.queue.job_resources import Openings
-from indexer.queue.job_specs import Order
-from indexer.queue.job_store import Records
+from indexer.queue.job_resources import JobResources
+from indexer.queue.job_specs import JobSpec
+from indexer.queue.job_store import JobStore
 from indexer.queue.planner import Planner
-from indexer.queue.producer import Sender
+from indexer.queue.producer import Producer
 from indexer.sources.base import Reference
 from indexer.sources.manifest import Manifest
 from store import open_store
@@ -81,7 +81,7 @@ def made_up(file: Path, lines: int) -> Path:
 def planned(source: Manifest, collection: Collection) -> Iterator[Reference]:
     """Yield what a job would have to do, keeping what the pipeline keeps of the rest."""
     present: set[int] = set()
-    with Ahead(source.references()) as listed:
+    with PrefetchIterator(source.references()) as listed:
         for block in difference(source.name, listed, collection):
             present.update(map(hash, block.ids))
             yield from block.new
@@ -89,11 +89,11 @@ def planned(source: Manifest, collection: Collection) -> Iterator[Reference]:
 
 def queued(source: Manifest, store: Store, settings: Settings) -> dict[str, Any]:
     """Plan a job, its chunks sent to Redis; return references, seconds and memory."""
-    records, app = Records(settings.redis_url), make_app(settings.redis_url, settings.visibility_timeout)
-    sender = Sender(app, settings.redis_url)
+    records, app = JobStore(settings.redis_url), make_app(settings.redis_url, settings.visibility_timeout)
+    sender = Producer(app, settings.redis_url)
     file = str(source.file)
-    order = Order(new_id(), file, False, COLLECTION, False, MODEL.name, MODEL.fingerprint, time.time())
-    openings = Openings(store, MODEL, Libraries({}))
+    order = JobSpec(new_id(), file, False, COLLECTION, False, MODEL.name, MODEL.fingerprint, time.time())
+    openings = JobResources(store, MODEL, Libraries({}))
     planner = Planner(records, sender, openings, threading.Event(), "benchmark", settings.chunk)
     round_ = records.start(order)
     assert round_ is not None

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.reporting import RESULTS
-from cli.plotting import BLUE, DOTS_AN_INCH, GREY
+from cli.plotting import BLUE, DOTS_PER_INCH, GREY
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (8, 3.2)  # inches
@@ -40,7 +40,7 @@ def main() -> None:
         except FileNotFoundError as missing:
             print(f"{name}: {missing}", file=sys.stderr)
             continue
-        figure.savefig(into / f"benchmark-{name}.png", dpi=DOTS_AN_INCH)
+        figure.savefig(into / f"benchmark-{name}.png", dpi=DOTS_PER_INCH)
 
 
 def newest(name: str) -> dict[str, Any]:

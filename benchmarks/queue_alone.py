@@ -27,24 +27,24 @@ from celery.worker import WorkController, state
 
 from benchmarks.common import RESULTS, write_results
 from benchmarks.planning import made_up, row_of
-from cli.worker import CHUNKS_AT_A_TIME
+from cli.worker import CHUNKS_AT_ONCE
 from embeddings.models.identity import ModelIdentity
 from embeddings.settings import Settings, read_settings
-from indexer.jobs.base import Job, Libraries, State, new_id
+from indexer.jobs.base import Job, JobStatus, Libraries, new_id
 from indexer.pipeline.difference import difference
-from indexer.queue.cancellation import Stop
+from indexer.queue.cancellation import StopCondition
 from indexer.queue.celery_app import make_app
 from indexer.queue.chunk_indexer import ChunkIndexer
-from indexer.queue.chunks import Chunk, Outcome
-from indexer.queue.job_resources import Opened, Openings
-from indexer.queue.job_specs import Order
-from indexer.queue.job_store import Records
-from indexer.queue.metrics import Figures, Measured
+from indexer.queue.chunks import Chunk, ChunkResult
+from indexer.queue.job_resources import JobResources, OpenedJob
+from indexer.queue.job_specs import JobSpec
+from indexer.queue.job_store import JobStore
+from indexer.queue.metrics import WorkerGauges, WorkerMetrics
 from indexer.queue.planner import Planner
-from indexer.queue.producer import Sender
-from indexer.queue.recovery import Keeper
+from indexer.queue.producer import Producer
+from indexer.queue.recovery import RecoveryLoop
 from indexer.queue.tasks import register
-from indexer.queue.worker_status import About
+from indexer.queue.worker_status import WorkerStatus
 from indexer.sources.base import Reference
 from store.testing import MemoryStore
 
@@ -89,13 +89,15 @@ def processor_seconds_of_a_job() -> tuple[float, int]:
 class Writes(ChunkIndexer):
     """Indexes chunks without looking at an image."""
 
-    def _write(self, chunk: Chunk, opened: Opened, order: Order, stop: Stop) -> tuple[Outcome, list[Reference]]:
+    def _write(
+        self, chunk: Chunk, opened: OpenedJob, order: JobSpec, stop: StopCondition
+    ) -> tuple[ChunkResult, list[Reference]]:
         """Write rows for what the collection has not, as a quick look tells."""
-        blocks = difference(chunk.source, chunk.references, opened.collection, sure=False)
+        blocks = difference(chunk.source, chunk.references, opened.collection, strong=False)
         new = [reference for block in blocks for reference in block.new]
         opened.collection.upsert([row_of(chunk.source, reference, VECTOR) for reference in new])
         stop.look()
-        return Outcome(len(chunk.references)), []
+        return ChunkResult(len(chunk.references)), []
 
 
 class Worker:
@@ -104,23 +106,21 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         url = settings.redis_url
         self._server = redis.Redis.from_url(url)
-        self._records, app = Records(url), make_app(url, settings.visibility_timeout)
-        self._sender = Sender(app, url)
+        self._records, app = JobStore(url), make_app(url, settings.visibility_timeout)
+        self._sender = Producer(app, url)
         self._store = MemoryStore()
-        openings, leaving = Openings(self._store, MODEL, Libraries({})), threading.Event()
-        figures = Figures(Measured(dict, lambda: 0.0, lambda: 0))
+        openings, leaving = JobResources(self._store, MODEL, Libraries({})), threading.Event()
+        figures = WorkerMetrics(WorkerGauges(dict, lambda: 0.0, lambda: 0))
         planner = Planner(self._records, self._sender, openings, leaving, NAME, settings.chunk)
         nothing: Any = None  # no image is embedded
         indexer = Writes(
             self._records, self._sender, openings, nothing, figures, leaving, settings.max_bytes, CHUNK_SECONDS
         )
         register(app, planner, indexer)
-        about = About(MODEL, "none", CHUNKS_AT_A_TIME, figures)
-        self._keeper = Keeper(self._records, self._sender, NAME, settings.visibility_timeout, about)
+        about = WorkerStatus(MODEL, "none", CHUNKS_AT_ONCE, figures)
+        self._keeper = RecoveryLoop(self._records, self._sender, NAME, settings.visibility_timeout, about)
         options = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
-        self._worker = WorkController(
-            app=app, pool_cls="threads", concurrency=CHUNKS_AT_A_TIME, hostname=NAME, **options
-        )
+        self._worker = WorkController(app=app, pool_cls="threads", concurrency=CHUNKS_AT_ONCE, hostname=NAME, **options)
         self._thread = threading.Thread(target=self._work)
 
     def __enter__(self) -> "Worker":
@@ -138,7 +138,7 @@ class Worker:
     def job(self, file: str, lines: int) -> dict[str, Any]:
         """Do a job and return what it took."""
         name = f"job{time.time_ns()}"
-        order = Order(new_id(), file, False, name, False, MODEL.name, MODEL.fingerprint, time.time())
+        order = JobSpec(new_id(), file, False, name, False, MODEL.name, MODEL.fingerprint, time.time())
         round_ = self._records.start(order)
         assert round_ is not None
         busy = self._busy()
@@ -146,7 +146,7 @@ class Worker:
         while not (job := self._job(order.id)).state.ended:
             time.sleep(0.2)
         processor = self._busy() - busy
-        assert (job.state, job.found, job.indexed) == (State.DONE, lines, lines), job
+        assert (job.state, job.found, job.indexed) == (JobStatus.DONE, lines, lines), job
         self._store.drop(name)
         print(f"{job.seconds:.1f} s, {processor:.1f} s of processors", file=sys.stderr, flush=True)
         return {"seconds": round(job.seconds, 2), "processor_us_an_image": round(processor / lines * 1e6, 1)}

@@ -30,9 +30,9 @@ from store.base import Collection
 from store.records import Row
 
 COLLECTION = "sizing"
-ROWS_A_CALL = 2_000
+ROWS_PER_CALL = 2_000
 CALM_SECONDS, CALM_CHANGE = 15, 0.03  # Go takes and gives memory all the time
-MOST_SECONDS = 120.0
+MAX_SECONDS = 120.0
 TIMEOUT = 60.0
 TAGS = tuple(Tag(name, 0.5) for name in ("tabby", "tiger cat", "cat", "feline", "carnivore", "animal"))
 
@@ -110,7 +110,7 @@ def _restarted(folder: Path) -> int:
 
 
 def _searched(opened: Callable[[], Collection]) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     while True:
         try:
             collection = opened()
@@ -124,7 +124,7 @@ def _searched(opened: Callable[[], Collection]) -> None:
 
 def _calm(measure: Callable[[], int]) -> tuple[int, int]:
     """Return a figure that has stayed for a while, and the most it was until then."""
-    deadline, seen = time.monotonic() + MOST_SECONDS, [measure()]
+    deadline, seen = time.monotonic() + MAX_SECONDS, [measure()]
     while time.monotonic() < deadline:
         time.sleep(1)
         seen.append(measure())
@@ -153,8 +153,8 @@ def _memory() -> int:
 
 def _rows(number: int, dimension: int) -> Iterator[list[Row]]:
     random = np.random.default_rng(0)
-    for start in range(0, number, ROWS_A_CALL):
-        vectors = random.standard_normal((min(ROWS_A_CALL, number - start), dimension)).astype(np.float32)
+    for start in range(0, number, ROWS_PER_CALL):
+        vectors = random.standard_normal((min(ROWS_PER_CALL, number - start), dimension)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         yield [_row(start + i, vector) for i, vector in enumerate(vectors)]
 

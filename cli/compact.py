@@ -12,12 +12,12 @@ from cli.common import json_option, plural, print_json, progress_bar, settings_w
 from embeddings.errors import UsageError
 from embeddings.settings import Settings
 from indexer.migration.compact import Compaction, Measured
-from indexer.migration.reembed import Again
+from indexer.migration.reembed import ReEmbedder
 from indexer.migration.restore import Restoring
 from store.base import Store
 from store.locations import UPLOAD
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 LABELS = {"fit": "fitting", "project": "projecting", "check": "checking", "compare": "comparing"}
 
 
@@ -171,7 +171,7 @@ def _print_measured(name: str, measured: Measured) -> None:
 
 def _back(store: Store, settings: Settings, ask: bool, yes: bool, as_json: bool) -> int:
     name, began = settings.collection, time.perf_counter()
-    with Again(store, settings) as again, StageBar() as bar:
+    with ReEmbedder(store, settings) as again, StageBar() as bar:
         task = Restoring(store, name, again.vectors, bar.show)
         changed = task.prepare()
         bar.close()
@@ -200,10 +200,10 @@ def _agreed(lost: Sequence[Lost], ask: bool, yes: bool) -> bool:
 
 
 def _print_lost(lost: Sequence[Lost]) -> None:
-    for one in lost[:MOST_SHOWN]:
+    for one in lost[:MAX_SHOWN]:
         click.echo(f"  cannot be read again: {one.id} ({one.path} of {one.source})", err=True)
-    if len(lost) > MOST_SHOWN:
-        click.echo(f"  ... and {len(lost) - MOST_SHOWN:,} more; --json lists them all", err=True)
+    if len(lost) > MAX_SHOWN:
+        click.echo(f"  ... and {len(lost) - MAX_SHOWN:,} more; --json lists them all", err=True)
 
 
 def _print_back(report: BackReport) -> None:

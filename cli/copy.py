@@ -20,7 +20,7 @@ from store import open_store
 from store.base import Collection, Store
 from store.locations import uploads_folder
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 LABELS = {"compare": "comparing", "copy": "copying", "verify": "verifying"}
 
 
@@ -233,5 +233,5 @@ def _print(report: CopyReport, target: Place) -> None:
     elsewhere = "; a service on another machine needs that folder too" if target.uri else ""
     click.echo(f"  {plural(report.uploads, 'uploaded picture')}, whose files are in {folder}{elsewhere}")
     if report.missing:
-        named = ", ".join(report.missing[:MOST_SHOWN]) + (", ..." if len(report.missing) > MOST_SHOWN else "")
+        named = ", ".join(report.missing[:MAX_SHOWN]) + (", ..." if len(report.missing) > MAX_SHOWN else "")
         click.echo(f"  files that are gone: {len(report.missing):,} ({named})", err=True)

@@ -10,13 +10,13 @@ from api.schemas.serialize_duplicates import csv_lines, group_documents, json_pa
 from cli.common import collection_option, json_option, plural, progress_bar, settings_with, store_of
 from duplicates.decisions import Action, Decisions
 from duplicates.evidence import Kind
-from duplicates.review import Catalogue
-from duplicates.scan import Progress, folder_of, scan
+from duplicates.review import Review
+from duplicates.scan import ScanProgress, folder_of, scan
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.errors import NotFound, UsageError
 from embeddings.settings import Settings
 from store.base import Collection
-from store.image_files import Shelves
+from store.image_files import ImageFiles
 
 UNITS = {"reading": "pictures", "comparing": "cells", "looking": "pairs"}
 MEANING = {
@@ -53,7 +53,7 @@ def duplicates(
             _decide(target, settings, decided)
         else:
             _scan(target, settings)
-            _print(Catalogue(target, folder_of(settings.data)), target.name, kind, kept, (as_json, as_csv))
+            _print(Review(target, folder_of(settings.data)), target.name, kind, kept, (as_json, as_csv))
 
 
 def _decide(target: Collection, settings: Settings, decided: dict[str, Sequence[str]]) -> None:
@@ -61,7 +61,7 @@ def _decide(target: Collection, settings: Settings, decided: dict[str, Sequence[
     actions = {"keep_all": Action.KEEP_ALL, "not_duplicates": Action.NOT_DUPLICATES}
     for name, action in actions.items():
         for group_id in decided[name]:
-            decision = Catalogue(target, folder).decide(group_id, action)
+            decision = Review(target, folder).decide(group_id, action)
             click.echo(f"{group_id}: {action.replace('_', ' ')} ({plural(len(decision.contents), 'content')})")
     for group_id in decided["undo"]:
         with Decisions(folder) as decisions:
@@ -72,11 +72,11 @@ def _decide(target: Collection, settings: Settings, decided: dict[str, Sequence[
 
 def _scan(target: Collection, settings: Settings) -> None:
     """Bring what is known up to date, with a bar for each stage on stderr."""
-    shelves = Shelves(settings.data, settings.max_bytes)
+    image_files = ImageFiles(settings.data, settings.max_bytes)
     limits = DecodeLimits(settings.max_bytes, settings.max_pixels, settings.decode_timeout, settings.decode_memory)
     stages: dict[str, Any] = {}
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: ScanProgress) -> None:
         if progress.stage not in stages:
             for bar in stages.values():
                 bar.close()
@@ -88,7 +88,7 @@ def _scan(target: Collection, settings: Settings) -> None:
 
     with DecodePool(limits, settings.decode_processes) as pool:
         try:
-            scan(target, folder_of(settings.data), lambda row: shelves.read(target.name, row), pool, listen)
+            scan(target, folder_of(settings.data), lambda row: image_files.read(target.name, row), pool, listen)
         except KeyboardInterrupt:
             click.echo("stopped; the next run goes on from there", err=True)
             raise
@@ -97,9 +97,9 @@ def _scan(target: Collection, settings: Settings) -> None:
                 bar.close()
 
 
-def _print(catalogue: Catalogue, name: str, kind: str | None, kept: bool, machine: tuple[bool, bool]) -> None:
-    groups = catalogue.groups(Kind(kind) if kind else None, kept)
-    documents = group_documents(catalogue, groups, name)
+def _print(review: Review, name: str, kind: str | None, kept: bool, machine: tuple[bool, bool]) -> None:
+    groups = review.groups(Kind(kind) if kind else None, kept)
+    documents = group_documents(review, groups, name)
     as_json, as_csv = machine
     if as_json or as_csv:
         for part in json_parts(documents) if as_json else csv_lines(documents):

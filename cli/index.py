@@ -25,13 +25,13 @@ from embeddings.embedder import Embedder
 from embeddings.errors import UsageError
 from embeddings.settings import Settings
 from indexer.pipeline.index_source import index_source
-from indexer.pipeline.progress import Failure, Progress
+from indexer.pipeline.progress import Failure, IndexProgress
 from indexer.sources.base import Source
 from indexer.sources.folder import Folder
 from indexer.sources.open_source import open_source
 from store.base import Collection
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 TICK_MS = 500
 LOOK_AGAIN_SECONDS = 30.0
 
@@ -116,13 +116,13 @@ def print_report(report: IndexReport) -> None:
         f"{report.copied:,} copied, {report.skipped:,} unchanged, {report.removed:,} removed, {report.failed:,} failed "
         f"in {report.seconds:.1f} s ({report.images_per_second:,.0f} images/s)"
     )
-    for failure in report.failures[:MOST_SHOWN]:
+    for failure in report.failures[:MAX_SHOWN]:
         click.echo(f"  failed: {failure.path}: {failure.message}", err=True)
-    if report.failed > MOST_SHOWN:
-        click.echo(f"  ... and {report.failed - MOST_SHOWN:,} more; --json lists them all", err=True)
+    if report.failed > MAX_SHOWN:
+        click.echo(f"  ... and {report.failed - MAX_SHOWN:,} more; --json lists them all", err=True)
 
 
-def _report(target: Collection, progress: Progress, seconds: float) -> IndexReport:
+def _report(target: Collection, progress: IndexProgress, seconds: float) -> IndexReport:
     return IndexReport(
         collection=target.name,
         model=target.model.name,
@@ -146,7 +146,7 @@ class IndexBar:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: IndexProgress) -> None:
         """Bring the bar up to date."""
         if self.found != progress.found:
             self._bar.reset(progress.found)

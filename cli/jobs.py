@@ -26,7 +26,7 @@ from cli.common import (
 )
 from embeddings.embedder import Embedder
 from embeddings.errors import QueueUnavailable
-from indexer.jobs.base import Job, State, Worker
+from indexer.jobs.base import Job, JobStatus, Worker
 from indexer.open_jobs import open_queue
 from indexer.pipeline.progress import Failure
 from indexer.queue.redis_jobs import RedisJobs
@@ -177,7 +177,7 @@ def _finish(queue: RedisJobs, job: Job, as_json: bool) -> int:
     _print(job, as_json)
     if job.failed and not as_json:
         click.echo(f"`lookalike jobs failures {job.id}` lists them", err=True)
-    return {State.DONE: 0, State.DONE_WITH_FAILURES: 1}.get(job.state, 2)
+    return {JobStatus.DONE: 0, JobStatus.DONE_WITH_FAILURES: 1}.get(job.state, 2)
 
 
 def _watched(queue: RedisJobs, job: Job) -> Job:

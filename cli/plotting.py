@@ -7,8 +7,8 @@ from pathlib import Path
 from embeddings.errors import UsageError
 
 BLUE, GREY = "#2f6fb3", "#8a94a0"
-DOTS_AN_INCH = 100
-LEAST_HEIGHT, HEIGHT_A_BAR = 1.6, 0.42  # inches
+DOTS_PER_INCH = 100
+MIN_HEIGHT, HEIGHT_PER_BAR = 1.6, 0.42  # inches
 
 
 def check_plot(path: Path) -> None:
@@ -33,7 +33,7 @@ def draw_bars(path: Path, title: str, axis: str, bars: Sequence[tuple[str, float
     except ImportError as error:
         raise UsageError(f"matplotlib does not load ({error}): install it again", field="plot") from error
     names, values = [name for name, _ in bars], [value for _, value in bars]
-    figure = Figure(figsize=(8, LEAST_HEIGHT + HEIGHT_A_BAR * len(bars)), layout="constrained")
+    figure = Figure(figsize=(8, MIN_HEIGHT + HEIGHT_PER_BAR * len(bars)), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.barh(names, values, color=[GREY] * (len(bars) - 1) + [BLUE])
     axes.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=4)
@@ -44,6 +44,6 @@ def draw_bars(path: Path, title: str, axis: str, bars: Sequence[tuple[str, float
     figure.supxlabel(note, x=0.01, ha="left", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     try:
-        figure.savefig(path, format="png", dpi=DOTS_AN_INCH)
+        figure.savefig(path, format="png", dpi=DOTS_PER_INCH)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}", field="plot") from error

@@ -9,7 +9,7 @@ import click
 
 from api.schemas.responses import SearchAnswer, SearchTimes
 from api.schemas.serialize import milliseconds, result, score
-from api.services.collections import Library
+from api.services.collections import CollectionService
 from cli.common import (
     collection_option,
     in_words,
@@ -24,7 +24,7 @@ from embeddings.errors import LookalikeError, UsageError
 from embeddings.imaging.decode import Box
 from embeddings.settings import Settings
 from store.base import Collection
-from store.image_files import Shelves
+from store.image_files import ImageFiles
 from store.records import Hit
 
 LABELS = 5
@@ -69,9 +69,9 @@ def search(
     """
     settings = settings_with(collection, model)
     with store_of(settings) as store, Embedder(settings) as embedder:
-        shelves = Shelves(settings.data, settings.max_bytes)
-        library = Library(store, embedder.identity, lambda: embedder.vocabulary, shelves)
-        target = library.searchable(settings.collection, tags)
+        image_files = ImageFiles(settings.data, settings.max_bytes)
+        library = CollectionService(store, embedder.identity, lambda: embedder.vocabulary, image_files)
+        target = library.open_for_search(settings.collection, tags)
         answer = _search(image, box, target, embedder, tuple(tags), numbers)
     print_json(answer.model_dump(mode="json")) if as_json else _print(answer, settings)
 

@@ -6,7 +6,7 @@ import click
 
 from cli.common import model_option, settings_with, store_of
 
-CHUNKS_AT_A_TIME = 2  # a third costs processors a few hundredths more than it fills gaps
+CHUNKS_AT_ONCE = 2  # a third costs processors a few hundredths more than it fills gaps
 
 
 @click.command()
@@ -14,7 +14,7 @@ CHUNKS_AT_A_TIME = 2  # a third costs processors a few hundredths more than it f
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 64),
-    default=CHUNKS_AT_A_TIME,
+    default=CHUNKS_AT_ONCE,
     show_default=True,
     help="Chunks of images in work at a time: while one is read, another is embedded.",
 )

@@ -10,21 +10,21 @@ from enum import StrEnum
 from pathlib import Path
 
 from duplicates.decisions import Action, Decision, Decisions
-from duplicates.review import Catalogue
-from duplicates.scan import Decoder, Progress, folder_of, scan
+from duplicates.review import Review
+from duplicates.scan import ImageDecoder, ScanProgress, folder_of, scan
 from embeddings.errors import LookalikeError, NotFound
 from embeddings.utils import Closing
 from store.base import Collection, Store
-from store.image_files import Shelves
+from store.image_files import ImageFiles
 
 log = logging.getLogger(__name__)
 
-_NOTHING = Progress("reading", 0, 0)
+_NOTHING = ScanProgress("reading", 0, 0)
 CLOCK_NS = 1_000_000_000  # two changes of a file within it may leave the same time
 FRESH_SECONDS = 60.0  # for so long nobody looks again unless asked to
 
 
-class State(StrEnum):
+class ScanStatus(StrEnum):
     """What became of a scan."""
 
     NONE = "none"
@@ -37,15 +37,15 @@ class State(StrEnum):
     @property
     def active(self) -> bool:
         """Whether it will go on by itself."""
-        return self in (State.QUEUED, State.RUNNING)
+        return self in (ScanStatus.QUEUED, ScanStatus.RUNNING)
 
 
 @dataclass(frozen=True)
 class Scan:
     """How far the scan of a collection is; `ended` is by the monotonic clock."""
 
-    state: State = State.NONE
-    progress: Progress = _NOTHING
+    state: ScanStatus = ScanStatus.NONE
+    progress: ScanProgress = _NOTHING
     error: LookalikeError | None = None
     ended: float = 0.0
 
@@ -70,17 +70,17 @@ class _Stopped(Exception):
 class Scans(Closing):
     """The scans of one service; a context manager. Everything but `of`, `stop` and `close` blocks."""
 
-    def __init__(self, data: Path, store: Store, shelves: Shelves, decoder: Decoder) -> None:
+    def __init__(self, data: Path, store: Store, image_files: ImageFiles, decoder: ImageDecoder) -> None:
         self.folder = folder_of(data)
         self._store = store
-        self._shelves = shelves
+        self._image_files = image_files
         self._decoder = decoder
         self._lock = threading.Lock()
         self._scans: dict[str, Scan] = {}
         self._stopping: set[str] = set()
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "duplicates")
-        self._catalogues: dict[str, tuple[_Stamp, Catalogue]] = {}
+        self._catalogues: dict[str, tuple[_Stamp, Review]] = {}
 
     def of(self, name: str) -> Scan:
         """Return how far a collection's scan is."""
@@ -93,7 +93,7 @@ class Scans(Closing):
         with self._lock:
             if not self._scans.get(name, Scan()).state.active and not self._closed:
                 self._stopping.discard(name)
-                self._scans[name] = Scan(State.QUEUED)
+                self._scans[name] = Scan(ScanStatus.QUEUED)
                 self._thread.submit(self._run, collection)
             return self._scans.get(name, Scan())
 
@@ -101,7 +101,7 @@ class Scans(Closing):
         """Do as `start` where nobody has looked for a while; what was stopped stays so. Raises NotFound."""
         before = self.of(name)
         recent = before.ended and time.monotonic() - before.ended < FRESH_SECONDS
-        return before if recent or before.state is State.STOPPED or before.state.active else self.start(name)
+        return before if recent or before.state is ScanStatus.STOPPED or before.state.active else self.start(name)
 
     def stop(self, name: str) -> Scan:
         """Stop a collection's scan as soon as can be; the next one goes on from there."""
@@ -110,7 +110,7 @@ class Scans(Closing):
                 self._stopping.add(name)
             return self._scans.get(name, Scan())
 
-    def catalogue(self, name: str) -> Catalogue:
+    def review(self, name: str) -> Review:
         """Return the groups of a collection as far as they are known now. Raises NotFound, StoreUnavailable."""
         collection = self._store.open(name)
         stamp = self._stamp(collection)
@@ -119,7 +119,7 @@ class Scans(Closing):
         if kept and kept[0] == stamp:
             return kept[1]
         began = time.time_ns()
-        made = Catalogue(collection, self.folder)
+        made = Review(collection, self.folder)
         if stamp.settled(began):
             with self._lock:
                 self._catalogues[name] = stamp, made
@@ -127,7 +127,7 @@ class Scans(Closing):
 
     def decide(self, name: str, group_id: str, action: Action) -> Decision:
         """Keep a decision for good. Raises NotFound or UsageError."""
-        return self.catalogue(name).decide(group_id, action)
+        return self.review(name).decide(group_id, action)
 
     def decisions(self, name: str) -> list[Decision]:
         """Return the decisions about a collection, the latest first. Raises NotFound."""
@@ -151,27 +151,27 @@ class Scans(Closing):
     def _run(self, collection: Collection) -> None:
         name = collection.name
 
-        def listen(progress: Progress) -> None:
+        def listen(progress: ScanProgress) -> None:
             with self._lock:
                 if self._closed or name in self._stopping:
                     raise _Stopped
-                self._scans[name] = Scan(State.RUNNING, progress)
+                self._scans[name] = Scan(ScanStatus.RUNNING, progress)
 
         try:
             listen(_NOTHING)
-            scan(collection, self.folder, lambda row: self._shelves.read(name, row), self._decoder, listen)
-            self._end(name, State.DONE)
+            scan(collection, self.folder, lambda row: self._image_files.read(name, row), self._decoder, listen)
+            self._end(name, ScanStatus.DONE)
         except _Stopped:
-            self._end(name, State.STOPPED)
+            self._end(name, ScanStatus.STOPPED)
         except LookalikeError as error:
             log.error("looking for duplicates in %s failed: %s", name, error.message, exc_info=error)
-            self._end(name, State.FAILED, error)
+            self._end(name, ScanStatus.FAILED, error)
         except BaseException:  # a mistake of ours: said in the log and in the answer, and the thread goes on
             log.exception("looking for duplicates in %s failed", name)
-            self._end(name, State.FAILED, LookalikeError())
+            self._end(name, ScanStatus.FAILED, LookalikeError())
             raise
 
-    def _end(self, name: str, state: State, error: LookalikeError | None = None) -> None:
+    def _end(self, name: str, state: ScanStatus, error: LookalikeError | None = None) -> None:
         with self._lock:
             last = self._scans.get(name, Scan())
             self._scans[name] = replace(last, state=state, error=error, ended=time.monotonic())

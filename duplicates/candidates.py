@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duplicates.evidence import LEAST_SCORE, NEAR_DISTANCE, NEAR_SCORE, distances
+from duplicates.evidence import MIN_SCORE, NEAR_DISTANCE, NEAR_SCORE, distances
 
 ALL_WITH_ALL = 4096  # so few are compared each with each: one cell
-VECTORS_A_PIVOT = 16
-MOST_PIVOTS = 1024
-CELLS_A_VECTOR = 4
+VECTORS_PER_PIVOT = 16
+MAX_PIVOTS = 1024
+CELLS_PER_VECTOR = 4
 BLOCK = 1024  # vectors compared at a time with as many others
-MOST_NEAR, MOST_SIMILAR = 256, 16  # partners that one vector keeps in one cell, the best ones
+MAX_NEAR, MAX_SIMILAR = 256, 16  # partners that one vector keeps in one cell, the best ones
 
 
 @dataclass(frozen=True)
@@ -47,28 +47,28 @@ class Pair:
 
 def pivots_for(count: int) -> int:
     """Return how many pivots a collection of `count` contents is divided by."""
-    return 1 if count <= ALL_WITH_ALL else min(MOST_PIVOTS, count // VECTORS_A_PIVOT)
+    return 1 if count <= ALL_WITH_ALL else min(MAX_PIVOTS, count // VECTORS_PER_PIVOT)
 
 
-def places(vectors: np.ndarray, pivots: np.ndarray) -> np.ndarray:
+def assign_cells(vectors: np.ndarray, pivots: np.ndarray) -> np.ndarray:
     """Return the cells of each vector, int [n, at most CELLS_A_VECTOR], from pivots float32 [p, dimension]."""
-    if len(pivots) <= CELLS_A_VECTOR:
+    if len(pivots) <= CELLS_PER_VECTOR:
         return np.zeros((len(vectors), 1), int)
-    near = np.argpartition(-(vectors @ pivots.T), CELLS_A_VECTOR, axis=1)
-    return near[:, :CELLS_A_VECTOR]
+    near = np.argpartition(-(vectors @ pivots.T), CELLS_PER_VECTOR, axis=1)
+    return near[:, :CELLS_PER_VECTOR]
 
 
-def alike(new: Members, others: Members) -> Iterator[Pair]:
+def candidate_pairs(new: Members, others: Members) -> Iterator[Pair]:
     """Yield the pairs of a new content with another that may be near or similar; no content is paired with itself."""
     for start in range(0, len(new.ids), BLOCK):
         some = new.part(slice(start, start + BLOCK))
         scores = some.vectors @ others.vectors.T
         scores[some.ids[:, None] == others.ids[None, :]] = -1.0
-        rows, columns = np.nonzero(scores >= LEAST_SCORE)
+        rows, columns = np.nonzero(scores >= MIN_SCORE)
         apart, mirrored = distances(some.hashes[rows], others.hashes[columns])
         found = scores[rows, columns]
         near = (apart <= NEAR_DISTANCE) & (found >= NEAR_SCORE)
-        for kind, most in ((near, MOST_NEAR), (~near, MOST_SIMILAR)):
+        for kind, most in ((near, MAX_NEAR), (~near, MAX_SIMILAR)):
             for i in _best(rows, found, np.flatnonzero(kind), most):
                 first, second = sorted((int(some.ids[rows[i]]), int(others.ids[columns[i]])))
                 yield Pair(first, second, int(apart[i]), bool(mirrored[i]), min(1.0, float(found[i])))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from duplicates.evidence import Evidence, Kind
-from duplicates.pair_store import Known
+from duplicates.pair_store import PairSnapshot
 
 Node = int
 Forbidden = Callable[[Node, Node], bool]
@@ -40,7 +40,7 @@ class Group:
         return [content for unit in self.units for content in unit.contents]
 
 
-def groups_of(known: Known, separate: Callable[[str, str], bool]) -> list[Group]:
+def groups_of(known: PairSnapshot, separate: Callable[[str, str], bool]) -> list[Group]:
     """Return the groups of all kinds, exact ones first, then near and similar ones; in each the largest first.
 
     `separate` says of two content hashes that they must not come into one near or similar group.
@@ -61,7 +61,7 @@ def groups_of(known: Known, separate: Callable[[str, str], bool]) -> list[Group]
     return [*found, *_largest_first(_similar(known, stars, apart), known)]
 
 
-def _similar(known: Known, stars: list[list[Node]], apart: Forbidden) -> list[Group]:
+def _similar(known: PairSnapshot, stars: list[list[Node]], apart: Forbidden) -> list[Group]:
     """Return the groups of what only looks alike; each near group counts as one picture in them."""
     star_of = {node: star[0] for star in stars for node in star}
     members = {star[0]: tuple(star) for star in stars}
@@ -125,7 +125,7 @@ def _name(kind: Kind, hashes: list[str]) -> str:
     return f"{kind}-{hashlib.sha256(' '.join(sorted(hashes)).encode()).hexdigest()[:16]}"
 
 
-def _largest_first(groups: list[Group], known: Known) -> list[Group]:
+def _largest_first(groups: list[Group], known: PairSnapshot) -> list[Group]:
     def size(group: Group) -> int:
         return len(known.pictures[group.contents[0]]) if group.kind is Kind.EXACT else len(group.units)
 

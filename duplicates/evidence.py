@@ -20,7 +20,7 @@ NEAR_PIXELS = 0.985  # agreement of the pixels, see pixels.py
 BLIND_DISTANCE = 6
 BLIND_SCORE = 0.93
 SIMILAR_SCORE = 0.92
-LEAST_SCORE = min(NEAR_SCORE, SIMILAR_SCORE)
+MIN_SCORE = min(NEAR_SCORE, SIMILAR_SCORE)
 
 
 class Kind(StrEnum):

@@ -48,11 +48,11 @@ CREATE TABLE IF NOT EXISTS pivot (number INTEGER PRIMARY KEY, vector BLOB NOT NU
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
 """
 
-MEMBERS_A_PART = 4096  # vectors of a cell in memory at a time
+MEMBERS_BATCH = 4096  # vectors of a cell in memory at a time
 
 
 @dataclass(frozen=True)
-class New:
+class NewContent:
     """A content that was not known: its hash, perceptual hash and vector (float32, length one)."""
 
     content_hash: str
@@ -61,7 +61,7 @@ class New:
 
 
 @dataclass(frozen=True)
-class Known:
+class PairSnapshot:
     """All that grouping needs: the ids of each content's pictures, contents' hashes, and the evidence for pairs."""
 
     hashes: dict[int, str]
@@ -69,7 +69,7 @@ class Known:
     pairs: dict[tuple[int, int], Evidence]
 
 
-class Ledger(Database):
+class PairStore(Database):
     """The file of one collection, made with one model."""
 
     def __init__(self, folder: Path, collection: str, model: ModelIdentity) -> None:
@@ -86,7 +86,7 @@ class Ledger(Database):
         with self.reading() as cursor:
             return _number(cursor, "SELECT count(*) FROM content")
 
-    def add(self, new: Iterable[New], pictures: Iterable[tuple[str, str]]) -> None:
+    def add(self, new: Iterable[NewContent], pictures: Iterable[tuple[str, str]]) -> None:
         """Write contents, then pictures as (id, content hash); pictures of contents that are not there are left out."""
         with self.transaction() as cursor:
             cursor.executemany(
@@ -159,7 +159,7 @@ class Ledger(Database):
         )
         while True:
             with self.reading() as cursor:
-                found = cursor.execute(query, (cell, last, not new, MEMBERS_A_PART)).fetchall()
+                found = cursor.execute(query, (cell, last, not new, MEMBERS_BATCH)).fetchall()
             if not found:
                 return
             last = found[-1][0]
@@ -184,37 +184,37 @@ class Ledger(Database):
         with self.transaction() as cursor:
             cursor.execute("UPDATE content SET compared = 1 WHERE compared = 0")
 
-    def unlooked(self, most: int) -> list[tuple[int, int, bool]]:
+    def unverified(self, most: int) -> list[tuple[int, int, bool]]:
         """Return some pairs whose pixels are to be compared: (first, second, mirrored)."""
         with self.reading() as cursor:
             found = cursor.execute("SELECT first, second, mirrored FROM pair WHERE looked % 3 = 0 LIMIT ?", (most,))
             return [(first, second, bool(mirrored)) for first, second, mirrored in found]
 
-    def looks_left(self) -> int:
+    def unverified_count(self) -> int:
         """Return the number of pairs whose pixels were not compared."""
         with self.reading() as cursor:
             return _number(cursor, "SELECT count(*) FROM pair WHERE looked % 3 = 0")
 
-    def look_again(self) -> None:
+    def retry_unreadable(self) -> None:
         """Have pairs looked at once more whose pixels could not be read, for they may be there now."""
         with self.transaction() as cursor:
             cursor.execute("UPDATE pair SET looked = 3 WHERE looked = 2")
 
-    def glances(self, contents: Sequence[int]) -> dict[int, np.ndarray]:
+    def thumbnails(self, contents: Sequence[int]) -> dict[int, np.ndarray]:
         """Return the small grey pictures, uint8 [SIDE, SIDE], that are kept of contents."""
         query = "SELECT id, pixels FROM content WHERE pixels NOT NULL AND id IN (SELECT value FROM json_each(?))"
         with self.reading() as cursor:
             found = cursor.execute(query, (json.dumps(list(contents)),)).fetchall()
         return {id_: np.frombuffer(blob, np.uint8).reshape(SIDE, SIDE) for id_, blob in found}
 
-    def keep_glances(self, glances: dict[int, np.ndarray]) -> None:
+    def keep_thumbnails(self, thumbnails: dict[int, np.ndarray]) -> None:
         """Keep small grey pictures."""
         with self.transaction() as cursor:
             cursor.executemany(
-                "UPDATE content SET pixels = ? WHERE id = ?", [(p.tobytes(), id_) for id_, p in glances.items()]
+                "UPDATE content SET pixels = ? WHERE id = ?", [(p.tobytes(), id_) for id_, p in thumbnails.items()]
             )
 
-    def looked(self, pairs: Iterable[tuple[int, int, float | None]]) -> None:
+    def record_verified(self, pairs: Iterable[tuple[int, int, float | None]]) -> None:
         """Write how far the pixels of pairs agree, None where they could not be read."""
         with self.transaction() as cursor:
             cursor.executemany(
@@ -240,7 +240,7 @@ class Ledger(Database):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             cursor.execute("INSERT OR REPLACE INTO note VALUES ('complete', ?)", (now,))
 
-    def known(self) -> Known:
+    def known(self) -> PairSnapshot:
         """Return everything that is settled so far: contents in groups of their own are left out."""
         with self.reading() as cursor:
             pairs = {
@@ -260,7 +260,7 @@ class Ledger(Database):
                 pictures.setdefault(content, []).append(id_)
             query = "SELECT id, hash FROM content WHERE id IN (SELECT value FROM json_each(?))"
             hashes = dict(cursor.execute(query, (json.dumps(list(pictures)),)))
-        return Known(hashes, pictures, pairs)
+        return PairSnapshot(hashes, pictures, pairs)
 
 
 def _number(cursor: sqlite3.Cursor, query: str) -> int:

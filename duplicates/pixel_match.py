@@ -16,7 +16,7 @@ BLOCK = 8  # pixels; agreement is judged in blocks, so that a caption spoils a f
 TEXTURE = 3.0  # standard deviation of grey levels below which a block shows nothing
 QUARTILE = 25
 SURE = 0.995  # pictures that agree so far as they lie need not be moved
-LEAST_SEEN = SIDE * SIDE // 4
+MIN_SEEN = SIDE * SIDE // 4
 PYRAMID = ((8, 6), (2, 5), (0, 4))  # times blurred, steps: coarse first, so that far shifts are found
 STEP, LEAST_STEP = 0.05, 5e-4
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -87,14 +87,14 @@ def _moved(image: np.ndarray, placing: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return moved, _inside(rows)[:, None] & _inside(columns)[None, :]
 
 
-def _taps(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    inner = np.clip(places, 0, SIDE - 1)
+def _taps(assign_cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    inner = np.clip(assign_cells, 0, SIDE - 1)
     first = np.minimum(inner.astype(int), SIDE - 2)
     return first, inner - first
 
 
-def _inside(places: np.ndarray) -> np.ndarray:
-    inside: np.ndarray = (places >= 0) & (places <= SIDE - 1)
+def _inside(assign_cells: np.ndarray) -> np.ndarray:
+    inside: np.ndarray = (assign_cells >= 0) & (assign_cells <= SIDE - 1)
     return inside
 
 
@@ -109,7 +109,7 @@ def _blurred(image: np.ndarray, times: int) -> np.ndarray:
 
 def _blockwise(one: np.ndarray, two: np.ndarray, seen: np.ndarray) -> float:
     """Return the lower quartile of the correlations of blocks that show something."""
-    if np.count_nonzero(seen) < LEAST_SEEN:
+    if np.count_nonzero(seen) < MIN_SEEN:
         return 0.0
     whole = _blocks(seen).all(axis=1)
     first, second = _blocks(one)[whole], _blocks(two)[whole]

@@ -8,12 +8,12 @@ from duplicates.best_copy import best_of
 from duplicates.clustering import Group, groups_of
 from duplicates.decisions import Action, Decision, Decisions, Rules
 from duplicates.evidence import Evidence, Kind
-from duplicates.pair_store import Known, Ledger
+from duplicates.pair_store import PairSnapshot, PairStore
 from embeddings.errors import NotFound, UsageError
 from store.base import Collection
 from store.records import Row
 
-MOST_PICTURES = 500  # of one group that are shown
+MAX_PICTURES = 500  # of one group that are shown
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Shown:
         return next((copy.row for copy in self.pictures if copy.evidence is None), self.pictures[0].row)
 
 
-class Catalogue:
+class Review:
     """The groups of a collection as far as they are known now."""
 
     def __init__(self, collection: Collection, folder: Path) -> None:
         """Read what the last runs found, and what was decided. Raises StoreUnavailable or DiskFull."""
         self._collection = collection
         self._folder = folder
-        with Ledger(folder, collection.name, collection.model) as ledger:
-            self._known: Known = ledger.known()
-            self.complete_at = ledger.completed_at()
+        with PairStore(folder, collection.name, collection.model) as pair_store:
+            self._known: PairSnapshot = pair_store.known()
+            self.complete_at = pair_store.completed_at()
         with Decisions(folder) as decisions:
             rules = Rules(decisions.all(collection.name))
         self._groups = groups_of(self._known, rules.separate)
@@ -95,7 +95,7 @@ class Catalogue:
     def _units(self, group: Group, rows: dict[str, Row]) -> list[Copy]:
         """Return the best file of each unit."""
         found = []
-        for unit in group.units[:MOST_PICTURES]:
+        for unit in group.units[:MAX_PICTURES]:
             there = [
                 rows[id_]
                 for content in unit.contents
@@ -108,7 +108,7 @@ class Catalogue:
         return found
 
     def _ids(self, contents: tuple[int, ...]) -> list[str]:
-        return [id_ for content in contents for id_ in self._known.pictures[content]][:MOST_PICTURES]
+        return [id_ for content in contents for id_ in self._known.pictures[content]][:MAX_PICTURES]
 
     def _count(self, group: Group) -> int:
         return len(self._known.pictures[group.contents[0]]) if group.kind is Kind.EXACT else len(group.units)

@@ -18,7 +18,7 @@ import numpy as np
 
 from duplicates import candidates
 from duplicates.evidence import may_be_near
-from duplicates.pair_store import Ledger, New
+from duplicates.pair_store import NewContent, PairStore
 from duplicates.pixel_match import SPEC, agreement, grey
 from embeddings.errors import Busy, ImageError, NotFound, UsageError
 from embeddings.imaging.decode import DecodedImage, InputSpec
@@ -37,7 +37,7 @@ GROWN = 4  # times as many pivots would be chosen now: then they are chosen anew
 
 
 @dataclass(frozen=True)
-class Progress:
+class ScanProgress:
     """How far a run is: of `total` things of this stage, `done` are done.
 
     Stages are `reading` (contents), `comparing` (cells of contents) and `looking` (pairs whose pixels are compared).
@@ -48,11 +48,11 @@ class Progress:
     total: int
 
 
-Listener = Callable[[Progress], None]
+Listener = Callable[[ScanProgress], None]
 ReadBytes = Callable[[Row], bytes]
 
 
-class Decoder(Protocol):
+class ImageDecoder(Protocol):
     """What decodes pictures where they can do no harm: embeddings.decode_pool.pool.DecodePool."""
 
     def decode(self, data: bytes, spec: InputSpec) -> Future[DecodedImage]: ...
@@ -63,7 +63,7 @@ def folder_of(data: Path) -> Path:
     return data / "duplicates"
 
 
-def scan(collection: Collection, folder: Path, read: ReadBytes, decoder: Decoder, listen: Listener) -> None:
+def scan(collection: Collection, folder: Path, read: ReadBytes, decoder: ImageDecoder, listen: Listener) -> None:
     """Bring the ledger of a collection in `folder` up to date.
 
     `read` returns the bytes of a row's picture, and raises NotFound or ImageError where there are none. Whatever
@@ -76,11 +76,11 @@ def scan(collection: Collection, folder: Path, read: ReadBytes, decoder: Decoder
             f"`lookalike compact {collection.name} --back` brings them back",
             field="collection",
         )
-    with Ledger(folder, collection.name, collection.model) as ledger, _alone(folder, collection):
-        _read(collection, ledger, listen)
-        _compare(ledger, listen)
-        _Second(collection, ledger, read, decoder).look(listen)
-        ledger.complete()
+    with PairStore(folder, collection.name, collection.model) as pair_store, _alone(folder, collection):
+        _read(collection, pair_store, listen)
+        _compare(pair_store, listen)
+        _PixelVerifier(collection, pair_store, read, decoder).verify(listen)
+        pair_store.complete()
 
 
 @contextmanager
@@ -102,51 +102,53 @@ def _alone(folder: Path, collection: Collection) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _read(collection: Collection, ledger: Ledger, listen: Listener) -> None:
+def _read(collection: Collection, pair_store: PairStore, listen: Listener) -> None:
     """Take the difference between the collection and what is known of it."""
-    before = ledger.pictures()
+    before = pair_store.pictures()
     now = {known.id: known.content_hash for known in collection.known()}
-    ledger.remove([id_ for id_, content in before.items() if now.get(id_) != content])
+    pair_store.remove([id_ for id_, content in before.items() if now.get(id_) != content])
     new = {id_: content for id_, content in now.items() if before.get(id_) != content}
     del before, now
-    there = {found for some in _batches(set(new.values()), READ_ROWS) for found in ledger.among(some)}
+    there = {found for some in _batches(set(new.values()), READ_ROWS) for found in pair_store.among(some)}
     sources = {content: id_ for id_, content in new.items() if content not in there}
-    listen(Progress("reading", 0, len(sources)))
+    listen(ScanProgress("reading", 0, len(sources)))
     done = 0
     for some in _batches(sources.values(), READ_ROWS):
         rows = collection.fetch(some, with_vectors=True)
-        ledger.add([New(row.content_hash, row.phash, row.vector) for row in rows if row.vector is not None], [])
+        pair_store.add(
+            [NewContent(row.content_hash, row.phash, row.vector) for row in rows if row.vector is not None], []
+        )
         done += len(some)
-        listen(Progress("reading", done, len(sources)))
-    ledger.add([], new.items())
-    ledger.prune()
+        listen(ScanProgress("reading", done, len(sources)))
+    pair_store.add([], new.items())
+    pair_store.prune()
 
 
-def _compare(ledger: Ledger, listen: Listener) -> None:
+def _compare(pair_store: PairStore, listen: Listener) -> None:
     """Find the pairs of contents that may be alike."""
-    count = ledger.contents()
-    wanted, there = candidates.pivots_for(count), len(ledger.pivots())
+    count = pair_store.contents()
+    wanted, there = candidates.pivots_for(count), len(pair_store.pivots())
     if count and (there == 0 or wanted >= GROWN * there):
-        ledger.choose_pivots(wanted)
-    pivots = ledger.pivots()
+        pair_store.choose_pivots(wanted)
+    pivots = pair_store.pivots()
     while True:
-        ids, vectors = ledger.unplaced(PLACE_ROWS)
+        ids, vectors = pair_store.unplaced(PLACE_ROWS)
         if not ids:
             break
-        ledger.place(ids, candidates.places(vectors, pivots))
-        listen(Progress("comparing", 0, count))
-    left = ledger.uncompared()
+        pair_store.place(ids, candidates.assign_cells(vectors, pivots))
+        listen(ScanProgress("comparing", 0, count))
+    left = pair_store.uncompared()
     for done, cell in enumerate(left):
-        listen(Progress("comparing", done, len(left)))
-        for new in ledger.members(cell, new=True):
-            for others in ledger.members(cell, new=False):
-                listen(Progress("comparing", done, len(left)))
-                ledger.add_pairs(
-                    (pair, may_be_near(pair.distance, pair.score)) for pair in candidates.alike(new, others)
+        listen(ScanProgress("comparing", done, len(left)))
+        for new in pair_store.members(cell, new=True):
+            for others in pair_store.members(cell, new=False):
+                listen(ScanProgress("comparing", done, len(left)))
+                pair_store.add_pairs(
+                    (pair, may_be_near(pair.distance, pair.score)) for pair in candidates.candidate_pairs(new, others)
                 )
-        ledger.compared(cell)
-    ledger.all_compared()
-    listen(Progress("comparing", len(left), len(left)))
+        pair_store.compared(cell)
+    pair_store.all_compared()
+    listen(ScanProgress("comparing", len(left), len(left)))
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -156,38 +158,40 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-class _Second:
+class _PixelVerifier:
     """Compares the pixels of the pairs that hash and vector take for one picture."""
 
-    def __init__(self, collection: Collection, ledger: Ledger, read: ReadBytes, decoder: Decoder) -> None:
+    def __init__(self, collection: Collection, pair_store: PairStore, read: ReadBytes, decoder: ImageDecoder) -> None:
         self._collection = collection
-        self._ledger = ledger
+        self._pair_store = pair_store
         self._read = read
         self._decoder = decoder
 
-    def look(self, listen: Listener) -> None:
+    def verify(self, listen: Listener) -> None:
         """Look at all pairs that were not looked at, and again at those whose pictures could not be read."""
-        self._ledger.look_again()
-        total = self._ledger.looks_left()
+        self._pair_store.retry_unreadable()
+        total = self._pair_store.unverified_count()
         done = 0
-        listen(Progress("looking", 0, total))
-        while pairs := self._ledger.unlooked(LOOK_PAIRS):
+        listen(ScanProgress("looking", 0, total))
+        while pairs := self._pair_store.unverified(LOOK_PAIRS):
             seen = self._seen({content for first, second, _ in pairs for content in (first, second)})
-            self._ledger.looked((a, b, _agreement(seen.get(a), seen.get(b), mirrored)) for a, b, mirrored in pairs)
+            self._pair_store.record_verified(
+                (a, b, _agreement(seen.get(a), seen.get(b), mirrored)) for a, b, mirrored in pairs
+            )
             done += len(pairs)
-            listen(Progress("looking", done, total))
+            listen(ScanProgress("looking", done, total))
 
     def _seen(self, contents: set[int]) -> dict[int, np.ndarray]:
         """Return the small grey pictures of the contents that can be read."""
-        kept = self._ledger.glances(sorted(contents))
-        copies = {content: self._ledger.copies(content, COPIES_TRIED) for content in sorted(contents - kept.keys())}
+        kept = self._pair_store.thumbnails(sorted(contents))
+        copies = {content: self._pair_store.copies(content, COPIES_TRIED) for content in sorted(contents - kept.keys())}
         rows = {row.id: row for row in self._collection.fetch([id_ for ids in copies.values() for id_ in ids])}
         made: dict[int, np.ndarray] = {}
         for some in _batches(copies, FILES_AT_ONCE):
             futures = {c: self._started([rows[id_] for id_ in copies[c] if id_ in rows]) for c in some}
             decoded = {content: _decoded(future) for content, future in futures.items()}
             made |= {content: grey(image) for content, image in decoded.items() if image is not None}
-        self._ledger.keep_glances(made)
+        self._pair_store.keep_thumbnails(made)
         return kept | made
 
     def _started(self, copies: list[Row]) -> Future[DecodedImage] | None:

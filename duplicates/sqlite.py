@@ -28,7 +28,7 @@ class Database(Closing):
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(error, path.parent) from error
-        with self._errors_are_ours():
+        with self._translated_errors():
             self._connection = sqlite3.connect(path, WAIT_SECONDS, isolation_level=None, check_same_thread=False)
             self._connection.execute(f"PRAGMA page_size = {PAGE}")
             _patiently(self._connection.execute, f"PRAGMA journal_mode = {'DELETE' if precious else 'WAL'}")
@@ -41,7 +41,7 @@ class Database(Closing):
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Cursor]:
         """Do everything in the block, or nothing of it."""
-        with self._errors_are_ours():
+        with self._translated_errors():
             cursor = self._connection.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
@@ -55,7 +55,7 @@ class Database(Closing):
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Cursor]:
         """See one state of the file throughout the block."""
-        with self._errors_are_ours():
+        with self._translated_errors():
             cursor = self._connection.cursor()
             cursor.execute("BEGIN")
             try:
@@ -68,7 +68,7 @@ class Database(Closing):
         self._connection.close()
 
     @contextmanager
-    def _errors_are_ours(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

@@ -12,7 +12,7 @@ from lookalike_client.errors import (
     TryLater,
     UrlRefused,
 )
-from lookalike_client.shapes import (
+from lookalike_client.models import (
     Collection,
     Failure,
     Found,

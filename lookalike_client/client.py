@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from lookalike_client.errors import ApiError, NoAnswer, TryLater, error_of
-from lookalike_client.shapes import (
+from lookalike_client.models import (
     Collection,
     Failure,
     Found,
@@ -23,7 +23,7 @@ from lookalike_client.shapes import (
     Page,
     Session,
     TagCount,
-    made,
+    from_json,
 )
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ T = TypeVar("T")
 Picture = bytes | str | Path  # the bytes of a picture, or the path of its file
 Box = tuple[float, float, float, float]  # x, y, width, height as fractions of the upright picture
 
-LONGEST_WAIT = 30.0  # seconds between two attempts
+MAX_WAIT = 30.0  # seconds between two attempts
 
 
 class Client:
@@ -93,17 +93,17 @@ class Client:
         values: dict[str, Any] = {"url": url, "id": id, "collection": collection, "limit": limit, "offset": offset}
         values |= {"min_score": min_score, "tags": list(tags), "box": list(box) if box else None}
         values |= _days(taken_from, taken_to)
-        return made(Found, self._send("POST", "/v1/search", picture, values))
+        return from_json(Found, self._send("POST", "/v1/search", picture, values))
 
     def search_many(self, queries: Sequence[dict[str, Any]]) -> list[Found | ApiError]:
         """Answer up to 32 searches at once, each a dict of `search`'s keywords with `url` or `id`, or say why not."""
         answers = self._send("POST", "/v1/search/batch", None, {"queries": list(queries)})["answers"]
-        return [error_of(one["error"], 0) if "error" in one else made(Found, one) for one in answers]
+        return [error_of(one["error"], 0) if "error" in one else from_json(Found, one) for one in answers]
 
     def labels(self, picture: Picture, *, limit: int = 5, min_confidence: float = 0.0) -> Labelled:
         """Say what a picture shows."""
         values = {"limit": limit, "min_confidence": min_confidence}
-        return made(Labelled, self._send("POST", "/v1/tags", picture, values)["images"][0])
+        return from_json(Labelled, self._send("POST", "/v1/tags", picture, values)["images"][0])
 
     def labels_of_urls(
         self, urls: Sequence[str], *, limit: int = 5, min_confidence: float = 0.0
@@ -111,7 +111,7 @@ class Client:
         """Say what up to 32 pictures show, or why one cannot be looked at."""
         values = {"urls": list(urls), "limit": limit, "min_confidence": min_confidence}
         images = self._send("POST", "/v1/tags", None, values)["images"]
-        return [error_of(one["error"], 0) if "error" in one else made(Labelled, one) for one in images]
+        return [error_of(one["error"], 0) if "error" in one else from_json(Labelled, one) for one in images]
 
     def preview(
         self,
@@ -138,11 +138,11 @@ class Client:
     ) -> Image:
         """Add a picture, or the one at a URL; one with the same id that was added before is replaced."""
         values = {"url": url, "id": id, "collection": collection, "meta": meta}
-        return made(Image, self._send("POST", "/v1/images", picture, values, once=True))
+        return from_json(Image, self._send("POST", "/v1/images", picture, values, once=True))
 
     def image(self, id: str, collection: str | None = None) -> Image:
         """Return what is known of one picture."""
-        return made(Image, self._get(_image_path(id), collection=collection))
+        return from_json(Image, self._get(_image_path(id), collection=collection))
 
     def images(
         self,
@@ -203,11 +203,11 @@ class Client:
     def start_job(self, source: str, *, collection: str | None = None, prune: bool = False) -> Job:
         """Index a library of the service's."""
         values = {"source": source, "collection": collection, "prune": prune}
-        return made(Job, self._send("POST", "/v1/jobs", None, values, once=True))
+        return from_json(Job, self._send("POST", "/v1/jobs", None, values, once=True))
 
     def job(self, id: str) -> Job:
         """Tell how far a job is."""
-        return made(Job, self._get(_job_path(id)))
+        return from_json(Job, self._get(_job_path(id)))
 
     def jobs(self, *, offset: int = 0, limit: int = 100) -> Page[Job]:
         """Return the jobs, the newest first."""
@@ -219,11 +219,11 @@ class Client:
 
     def cancel_job(self, id: str) -> Job:
         """Cancel a job."""
-        return made(Job, self._answer("DELETE", _job_path(id)).json())
+        return from_json(Job, self._answer("DELETE", _job_path(id)).json())
 
     def retry_job(self, id: str) -> Job:
         """Run an ended job again."""
-        return made(Job, self._answer("POST", f"{_job_path(id)}/retry").json())
+        return from_json(Job, self._answer("POST", f"{_job_path(id)}/retry").json())
 
     def libraries(self) -> list[str]:
         """Return the names that a job's source may have."""
@@ -231,13 +231,13 @@ class Client:
 
     def session(self) -> Session:
         """Tell whom the service takes this client for."""
-        return made(Session, self._get("/v1/session"))
+        return from_json(Session, self._get("/v1/session"))
 
     # ---- how it is sent ----------------------------------------------------------------------------------------
 
     def _page(self, path: str, name: str, kind: type[T], offset: int, limit: int, **parameters: Any) -> Page[T]:
         document = self._get(path, offset=offset, limit=limit, **parameters)
-        items = [made(kind, item) for item in document[name]]
+        items = [from_json(kind, item) for item in document[name]]
         return Page(items, document["offset"], document["limit"], document["total"])
 
     def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class Client:
             except TryLater as error:
                 if attempt == self._attempts:
                     raise
-                time.sleep(min(error.retry_after or 1.0, LONGEST_WAIT))
+                time.sleep(min(error.retry_after or 1.0, MAX_WAIT))
         raise ValueError("attempts must be at least 1")
 
     def _once(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:

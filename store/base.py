@@ -9,7 +9,7 @@ import numpy as np
 
 from embeddings.models.identity import ModelIdentity
 from store.projection import Projection
-from store.records import Hit, Known, Row, Span
+from store.records import Hit, IndexedFile, Row, TimeRange
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Collection(Protocol):
         offset: int = 0,
         tags: Sequence[str] = (),
         exclude: str | None = None,
-        taken: Span | None = None,
+        taken: TimeRange | None = None,
     ) -> list[list[Hit]]:
         """Return, for each of the vectors (float32 [n, dimension]), the nearest rows that have all `tags`, best first.
 
@@ -61,7 +61,9 @@ class Collection(Protocol):
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
         """Return the rows that exist, in the order of `ids`."""
 
-    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: Span | None = None) -> list[Row]:
+    def browse(
+        self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: TimeRange | None = None
+    ) -> list[Row]:
         """Return a page of rows (that have a tag, that were taken then) in the order of their ids.
 
         Pages neither overlap nor leave gaps.
@@ -73,13 +75,13 @@ class Collection(Protocol):
         Rows that are written or removed meanwhile may be among them or not, all others are, once each.
         """
 
-    def known(self, source: str | None = None) -> Iterator[Known]:
+    def known(self, source: str | None = None) -> Iterator[IndexedFile]:
         """Yield what is known of every row (of one source), as of the call's start."""
 
-    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
+    def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
         """Return what is known of the rows with these ids, by id; any number of them, in one call if possible.
 
-        As of the call's start; what others wrote or removed in the last seconds may not show unless `sure`.
+        As of the call's start; what others wrote or removed in the last seconds may not show unless `strong`.
         """
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
@@ -88,10 +90,10 @@ class Collection(Protocol):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove rows; ids that do not exist are passed over."""
 
-    def count(self, tag: str | None = None, taken: Span | None = None) -> int:
+    def count(self, tag: str | None = None, taken: TimeRange | None = None) -> int:
         """Return the exact number of rows (that have a tag, that were taken then)."""
 
-    def facets(self, tags: Sequence[str] = (), taken: Span | None = None) -> dict[str, int]:
+    def facets(self, tags: Sequence[str] = (), taken: TimeRange | None = None) -> dict[str, int]:
         """Return every tag with the number of rows that have it (beside all of `tags`, that were taken then)."""
 
     def flush(self) -> None:
@@ -119,7 +121,7 @@ class Store(Protocol):
     def open(self, name: str, model: ModelIdentity | None = None) -> Collection:
         """Return an existing collection. Raises NotFound, or ModelMismatch if it takes no vectors of `model`."""
 
-    def beside(self, name: str, projection: Projection) -> Collection:
+    def create_sibling(self, name: str, projection: Projection) -> Collection:
         """Make an empty compact collection beside the one in use, which `switch` can put in its place.
 
         Those that were beside it before are removed, but for the one with full vectors. Raises NotFound.

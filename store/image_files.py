@@ -20,7 +20,7 @@ _CHANGED = "the file of this picture has changed since it was indexed; index its
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedUpload:
     """An upload that is on the data directory's disk but not yet in its place."""
 
     path: Path
@@ -28,7 +28,7 @@ class Staged:
     bytes: int
 
 
-class Shelves:
+class ImageFiles:
     """The files under the data directory that the service keeps, and the user's own, which are only read."""
 
     def __init__(self, data: Path, max_bytes: int) -> None:
@@ -81,7 +81,7 @@ class Shelves:
         except (OSError, ValueError) as error:
             raise FileUnreadable(f"{display_path(row)} cannot be read: {error}") from error
 
-    def stage(self, source: BinaryIO, collection: str) -> Staged:
+    def stage(self, source: BinaryIO, collection: str) -> StagedUpload:
         """Copy an upload next to its later place. Raises DiskFull or StoreUnavailable."""
         folder = self._uploads(collection)
         path = folder
@@ -89,13 +89,13 @@ class Shelves:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=folder, prefix=".new-", delete=False) as file:
                 path = Path(file.name)
-                return Staged(path, *_copy(source, file))
+                return StagedUpload(path, *_copy(source, file))
         except OSError as error:
             if path != folder:
                 path.unlink(missing_ok=True)
             raise storage_error(error, folder) from error
 
-    def keep(self, staged: Staged, collection: str, row_id: str) -> None:
+    def keep(self, staged: StagedUpload, collection: str, row_id: str) -> None:
         """Give a staged upload its place, replacing what was there."""
         path = upload_path(row_id, self._uploads(collection))
         try:
@@ -103,7 +103,7 @@ class Shelves:
         except OSError as error:
             raise storage_error(error, path) from error
 
-    def discard(self, staged: Staged) -> None:
+    def discard(self, staged: StagedUpload) -> None:
         """Remove a staged upload that was not kept."""
         staged.path.unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ from embeddings.errors import UsageError
 from embeddings.models.identity import ModelIdentity
 from store.projection import Projection, normalised
 
-ROWS_A_DIMENSION = 5  # fewer do not tell a direction from chance
+ROWS_PER_DIMENSION = 5  # fewer do not tell a direction from chance
 HALF = 0.5
 _FLAT = 1e-9  # a variance this small beside the largest is rounding
 
@@ -61,7 +61,7 @@ def check_possible(model: ModelIdentity, count: int, dimension: int) -> None:
         raise UsageError(
             f"the collection's vectors have {model.dimension:,} dimensions, and {dimension} are not fewer", field="dim"
         )
-    least = ROWS_A_DIMENSION * dimension
+    least = ROWS_PER_DIMENSION * dimension
     if count < least:
         raise UsageError(
             f"the collection has too few rows to see which directions matter: {dimension} dimensions take at least "

@@ -42,7 +42,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Known:
+class IndexedFile:
     """What the collection knows of one file: enough to tell whether it must be read again."""
 
     id: str
@@ -54,7 +54,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeRange:
     """Times of taking, by the camera's clock: from `start` on and before `end`; None: open on that side.
 
     A picture that does not say when it was taken is in no span, not even in one that is open on both sides.

@@ -11,7 +11,7 @@ from store.records import Row
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class FileInfo:
     """One file: where it is (as text that a collection keeps), the SHA-256 and number of its bytes, its change time."""
 
     source: str
@@ -26,35 +26,35 @@ def row_id(source: str, path: str) -> str:
     return hashlib.sha256(f"{source}\0{path}".encode()).hexdigest()[:32]
 
 
-def embedded_row(identity: str, facts: FileFacts, embedding: Embedding, meta: Mapping[str, Any] | None = None) -> Row:
+def embedded_row(identity: str, info: FileInfo, embedding: Embedding, meta: Mapping[str, Any] | None = None) -> Row:
     """Return the row of a file that was embedded now."""
     return Row(
         id=identity,
-        source=facts.source,
-        path=facts.path,
-        content_hash=facts.content_hash,
+        source=info.source,
+        path=info.path,
+        content_hash=info.content_hash,
         phash=embedding.phash,
         vector=embedding.vector,
         tags=embedding.tags,
         width=embedding.width,
         height=embedding.height,
-        bytes=facts.bytes,
+        bytes=info.bytes,
         taken_at=embedding.taken_at,
-        modified_at=facts.modified_at,
+        modified_at=info.modified_at,
         indexed_at=datetime.now(UTC),
         meta=dict(meta or {}),
     )
 
 
-def copied_row(identity: str, facts: FileFacts, original: Row, meta: Mapping[str, Any] | None = None) -> Row:
+def copied_row(identity: str, info: FileInfo, original: Row, meta: Mapping[str, Any] | None = None) -> Row:
     """Return the row of a file whose bytes another row, `original`, has: everything but place and time is the same."""
     return replace(
         original,
         id=identity,
-        source=facts.source,
-        path=facts.path,
-        bytes=facts.bytes,
-        modified_at=facts.modified_at,
+        source=info.source,
+        path=info.path,
+        bytes=info.bytes,
+        modified_at=info.modified_at,
         indexed_at=datetime.now(UTC),
         meta=dict(meta or {}),
     )

@@ -13,12 +13,12 @@ from embeddings.tagging.tag import Tag
 from embeddings.utils import Closing
 from store.base import Collection, CollectionInfo
 from store.milvus.filters import storable
-from store.milvus.naming import Made, check_model, check_name
+from store.milvus.naming import CollectionDescription, check_model, check_name
 from store.milvus.ranking import check_depth, nearest
 from store.milvus.schema import check_row
-from store.milvus.vector_space import Space
+from store.milvus.vector_space import VectorSpace
 from store.projection import Projection, normalised
-from store.records import Hit, Known, Row, Span
+from store.records import Hit, IndexedFile, Row, TimeRange
 
 
 class MemoryCollection:
@@ -28,7 +28,7 @@ class MemoryCollection:
         self, store: "MemoryStore", name: str, model: ModelIdentity, projection: Projection | None = None
     ) -> None:
         self.name = name
-        self.space = Space(model, projection)
+        self.space = VectorSpace(model, projection)
         self._store = store
         self._kept: dict[str, Row] = {}
 
@@ -54,7 +54,7 @@ class MemoryCollection:
 
     def _upsert(self, rows: Sequence[Row]) -> None:
         records = [{"vector": row.vector} for row in rows]
-        self.space.bring(records)
+        self.space.project_rows(records)
         ours = [replace(row, vector=record["vector"]) for row, record in zip(rows, records, strict=True)]
         for row in ours:
             check_row(row, self.model.dimension)
@@ -71,7 +71,7 @@ class MemoryCollection:
         offset: int = 0,
         tags: Sequence[str] = (),
         exclude: str | None = None,
-        taken: Span | None = None,
+        taken: TimeRange | None = None,
     ) -> list[list[Hit]]:
         check_depth(offset, limit)
         rows = [row for row in self._having(tags, taken) if row.id != exclude]
@@ -82,18 +82,20 @@ class MemoryCollection:
         rows = [kept[id_] for id_ in ids if id_ in kept]
         return rows if with_vectors else [replace(row, vector=None) for row in rows]
 
-    def browse(self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: Span | None = None) -> list[Row]:
+    def browse(
+        self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: TimeRange | None = None
+    ) -> list[Row]:
         ids = [row.id for row in self._having(_one(tag), taken)]
         return self.fetch(sorted(ids, key=storable)[offset : offset + limit])
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
         return iter(self.fetch(list(self._rows), with_vectors))
 
-    def known(self, source: str | None = None) -> Iterator[Known]:
+    def known(self, source: str | None = None) -> Iterator[IndexedFile]:
         rows = [row for row in self._rows.values() if source is None or row.source == source]
         return map(_known, rows)
 
-    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
+    def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
         kept = self._rows
         return {id_: _known(kept[id_]) for id_ in ids if id_ in kept}
 
@@ -107,16 +109,16 @@ class MemoryCollection:
             for id_ in ids:
                 rows.pop(id_, None)
 
-    def count(self, tag: str | None = None, taken: Span | None = None) -> int:
+    def count(self, tag: str | None = None, taken: TimeRange | None = None) -> int:
         return len(self._having(_one(tag), taken))
 
-    def facets(self, tags: Sequence[str] = (), taken: Span | None = None) -> dict[str, int]:
+    def facets(self, tags: Sequence[str] = (), taken: TimeRange | None = None) -> dict[str, int]:
         return dict(Counter(name for row in self._having(tags, taken) for name in _names(row)))
 
     def flush(self) -> None:
         """Nothing to do."""
 
-    def _having(self, tags: Sequence[str], taken: Span | None) -> list[Row]:
+    def _having(self, tags: Sequence[str], taken: TimeRange | None) -> list[Row]:
         return [row for row in self._rows.values() if set(tags) <= _names(row) and _within(row, taken)]
 
 
@@ -150,10 +152,10 @@ class MemoryStore(Closing):
             raise NotFound(f"there is no collection {name!r}", field="collection")
         collection = self._collections[name]
         if model is not None:
-            check_model(name, Made(collection.model, collection.space.base), model)
+            check_model(name, CollectionDescription(collection.model, collection.space.base), model)
         return collection
 
-    def beside(self, name: str, projection: Projection) -> MemoryCollection:
+    def create_sibling(self, name: str, projection: Projection) -> MemoryCollection:
         self.open(name)
         made = MemoryCollection(self, name, projection.identity, projection)
         self._others[name] = [one for one in self.others(name) if one.projection is None] + [made]
@@ -195,8 +197,8 @@ class MemoryStore(Closing):
         """Nothing to do: the rows stay, as they do in a real store."""
 
 
-def _known(row: Row) -> Known:
-    return Known(row.id, row.source, row.path, row.bytes, row.modified_at, row.content_hash)
+def _known(row: Row) -> IndexedFile:
+    return IndexedFile(row.id, row.source, row.path, row.bytes, row.modified_at, row.content_hash)
 
 
 def _stored(row: Row) -> Row:
@@ -215,7 +217,7 @@ def _one(tag: str | None) -> tuple[str, ...]:
     return () if tag is None else (tag,)
 
 
-def _within(row: Row, taken: Span | None) -> bool:
+def _within(row: Row, taken: TimeRange | None) -> bool:
     """Return whether a picture was taken in a span; None is no condition."""
     if taken is None or row.taken_at is None:
         return taken is None

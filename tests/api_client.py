@@ -11,7 +11,7 @@ from toy import ToyEmbedder
 
 from api.api_keys import KeyRing
 from api.app import create_app
-from api.services.service import Embedder, Service
+from api.services.service import ImageEmbedder, Service
 from embeddings.settings import Settings
 from embeddings.web.fetcher import WebFetcher
 from indexer.jobs.base import Libraries
@@ -52,7 +52,7 @@ class ApiClient:
 @contextmanager
 def api_client(
     data: Path,
-    embedder: Embedder | None = None,
+    embedder: ImageEmbedder | None = None,
     store: Store | None = None,
     fetcher: WebFetcher | None = None,
     ring: KeyRing | None = None,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from embeddings.imaging.formats import LONGEST_SIDE
+from embeddings.imaging.formats import MAX_SIDE
 
-MOST_PIXELS = 180_000_000
+MAX_PIXELS = 180_000_000
 
 
 def crash() -> None:
@@ -66,7 +66,7 @@ def opens_soundly(data: bytes) -> bool:
     Image.MAX_IMAGE_PIXELS = None
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MOST_PIXELS or max(image.size) > LONGEST_SIDE:
+            if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
                 return False
             image.load()
     except Exception:  # whatever it is, the file is not sound

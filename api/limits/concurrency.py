@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from embeddings.errors import Busy
 
 
-class Places:
+class ConcurrencyLimit:
     """How many requests may be in the service at once; the next one is told so at once instead of waiting."""
 
     def __init__(self, limit: int) -> None:
@@ -25,7 +25,7 @@ class Places:
             self._free += 1
 
 
-class Shares:
+class PerCallerLimit:
     """How many requests each caller has under way, of at most `most`."""
 
     def __init__(self, most: int) -> None:
@@ -37,7 +37,7 @@ class Shares:
         return self._under_way[who] >= self.most
 
     @contextmanager
-    def taken(self, who: str) -> Iterator[None]:
+    def counted(self, who: str) -> Iterator[None]:
         """Count one more while the block lasts."""
         self._under_way[who] += 1
         try:

@@ -12,11 +12,11 @@ from api.limits.caller import current_caller
 
 T = TypeVar("T")
 
-LATELY = 1.0  # seconds
-PACE = 0.005  # seconds; longer than it takes to begin most requests
+RECENT_SECONDS = 1.0  # seconds
+PACE_SECONDS = 0.005  # seconds; longer than it takes to begin most requests
 
 
-class Turns(Generic[T]):
+class RoundRobinQueue(Generic[T]):
     """Items that wait: one of each caller in turn, and those of one caller in their order."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Turns(Generic[T]):
         return None
 
 
-class Company:
+class RecentCallers:
     """Who was there lately."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -65,11 +65,11 @@ class Company:
         now = self._clock()
         self._seen[who] = now
         self._seen.move_to_end(who)
-        while next(iter(self._seen.values())) < now - LATELY:
+        while next(iter(self._seen.values())) < now - RECENT_SECONDS:
             self._seen.popitem(last=False)
 
 
-class Turnstile:
+class RequestPacer:
     """Lets those who come through one at a time, by turns of their callers, with a round of the event loop between two.
 
     Whoever sends a hundred requests at once would otherwise have all of them begun in one round, and everybody else's
@@ -78,16 +78,16 @@ class Turnstile:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._company = Company(clock)
+        self._recent = RecentCallers(clock)
         self._passed: OrderedDict[str, float] = OrderedDict()  # callers who passed within PACE, the latest at the end
-        self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._waiting: RoundRobinQueue[asyncio.Future[None]] = RoundRobinQueue()
         self._next: asyncio.Handle | None = None  # what lets the next through
         self._pausing = False  # that is so late because all who wait have passed just now
 
-    async def passed(self) -> None:
+    async def wait_turn(self) -> None:
         """Return when it is the caller's turn: at once unless somebody has come in this round."""
         who, loop = current_caller(), asyncio.get_running_loop()
-        self._company.note(who)
+        self._recent.note(who)
         mine: asyncio.Future[None] = loop.create_future()
         self._waiting.add(mine, who)
         if self._pausing and self._next:
@@ -100,7 +100,7 @@ class Turnstile:
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._next, self._pausing = None, False
         now = self._clock()
-        while self._passed and next(iter(self._passed.values())) <= now - PACE:
+        while self._passed and next(iter(self._passed.values())) <= now - PACE_SECONDS:
             self._passed.popitem(last=False)
         while following := self._waiting.next_of(self._may):
             who, future = following
@@ -112,13 +112,13 @@ class Turnstile:
                 return
         if len(self._waiting):
             self._pausing = True
-            self._next = loop.call_later(PACE, self._turn, loop)
+            self._next = loop.call_later(PACE_SECONDS, self._turn, loop)
 
     def _may(self, who: str) -> bool:
-        return who not in self._passed or len(self._company) == 1
+        return who not in self._passed or len(self._recent) == 1
 
 
-class FairGate:
+class FairSemaphore:
     """Lets `places` in at once, as a semaphore does; those who wait come in by turns of their callers.
 
     Whoever is alone may have all places. Where others were there lately, nobody gets more than an equal part: what they
@@ -127,12 +127,12 @@ class FairGate:
 
     def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = places
-        self._company = Company(clock)
+        self._recent = RecentCallers(clock)
         self._held: Counter[str] = Counter()
-        self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._waiting: RoundRobinQueue[asyncio.Future[None]] = RoundRobinQueue()
 
     @asynccontextmanager
-    async def entered(self) -> AsyncIterator[None]:
+    async def holding(self) -> AsyncIterator[None]:
         """Hold a place while the block lasts."""
         leave = await self.enter()
         try:
@@ -144,7 +144,7 @@ class FairGate:
         """Wait for a place and return what gives it back."""
         who = current_caller()
         leave = partial(self._leave, who)
-        self._company.note(who)
+        self._recent.note(who)
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(mine)
         self._admit()
@@ -157,7 +157,7 @@ class FairGate:
         return leave
 
     def _leave(self, who: str) -> None:
-        self._company.note(who)
+        self._recent.note(who)
         self._held[who] -= 1
         if not self._held[who]:
             del self._held[who]
@@ -171,4 +171,4 @@ class FairGate:
                 future.set_result(None)
 
     def _has_place(self, who: str) -> bool:
-        return self._held.total() < self._places and self._held[who] < max(1, self._places // len(self._company))
+        return self._held.total() < self._places and self._held[who] < max(1, self._places // len(self._recent))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 BURST = 10.0  # seconds' worth of requests that may come at once
-MOST_CALLERS = 100_000  # remembered; those who have been quiet the longest are forgotten first
+MAX_CALLERS = 100_000  # remembered; those who have been quiet the longest are forgotten first
 _NETWORK = 64  # bits of an IPv6 address that one customer of a provider has
 
 
-class Rates:
+class RateLimiter:
     """Lets each caller make `per_minute` requests on average, and ten seconds' worth of them at once; 0: any number.
 
     The generic cell rate algorithm (ITU-T I.371): one number is kept for a caller, the time at which the next request
@@ -27,7 +27,7 @@ class Rates:
         now = self._clock()
         due = max(now, self._due.setdefault(who, now))
         self._due.move_to_end(who)
-        if len(self._due) > MOST_CALLERS:
+        if len(self._due) > MAX_CALLERS:
             self._due.popitem(last=False)
         early = due + self._interval - max(BURST, self._interval) - now
         if early > 1e-9:

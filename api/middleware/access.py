@@ -13,16 +13,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.api_keys import Key, KeyRing
 from api.api_keys import Scope as KeyScope
 from api.limits.caller import on_behalf_of
-from api.limits.concurrency import Shares
-from api.limits.fair_scheduling import Turnstile
-from api.limits.rate_limiter import Rates, is_this_machine, network_of
+from api.limits.concurrency import PerCallerLimit
+from api.limits.fair_scheduling import RequestPacer
+from api.limits.rate_limiter import RateLimiter, is_this_machine, network_of
 from api.middleware.browser_security import PROBES, same_origin
 from embeddings.errors import KeyRequired, KeyUnknown, LookalikeError, RateLimited, ScopeMissing
 
 COOKIE = "lookalike_key"
 
 REFUSALS = 600  # a minute that one caller is told at once; further ones come slowly
-MOST_HELD = 128  # refusals of one caller that are kept back at a time: as many as an address has connections
+MAX_HELD = 128  # refusals of one caller that are kept back at a time: as many as an address has connections
 HOLD = 1.0  # seconds; no Retry-After says less
 
 # What is not named here needs `read` to look and `write` for everything else, so that no route is left open by mistake.
@@ -47,7 +47,7 @@ class Caller:
 
     address: str
     key: Key | None = None
-    fault: LookalikeError | None = None  # why it may use public routes alone
+    auth_error: LookalikeError | None = None  # why it may use public routes alone
 
     @property
     def account(self) -> str:
@@ -55,14 +55,14 @@ class Caller:
         return f"key {self.key.name}" if self.key else network_of(self.address)
 
     @property
-    def title(self) -> str:
+    def display_name(self) -> str:
         """What the caller is told of whom they are counted for."""
         return f"the key {self.key.name}" if self.key else "this address"
 
     @property
-    def is_at_home(self) -> bool:
+    def is_local(self) -> bool:
         """Whether this is a program of this machine, where nobody needs a key."""
-        return not self.key and not self.fault and is_this_machine(self.address)
+        return not self.key and not self.auth_error and is_this_machine(self.address)
 
     @property
     def name(self) -> str:
@@ -71,8 +71,8 @@ class Caller:
 
     def check(self, scope: KeyScope) -> None:
         """Return if the caller has this scope. Raises KeyRequired, KeyUnknown, KeysUnreadable or ScopeMissing."""
-        if self.fault:
-            raise self.fault
+        if self.auth_error:
+            raise self.auth_error
         if self.key and not self.key.scope.covers(scope):
             raise ScopeMissing(f"this needs a key with the scope {scope}; this one has {self.key.scope}")
 
@@ -84,13 +84,13 @@ def identify(ring: KeyRing, address: str, secret: str | None) -> Caller:
             return Caller(address)
         key = ring.find(secret) if secret else None
     except LookalikeError as error:  # nobody gets in while the keys cannot be read, but health is still told
-        return Caller(address, fault=error)
+        return Caller(address, auth_error=error)
     if key is None:
-        return Caller(address, fault=KeyUnknown() if secret else KeyRequired())
+        return Caller(address, auth_error=KeyUnknown() if secret else KeyRequired())
     return Caller(address, key)
 
 
-class Access:
+class Authentication:
     """ASGI middleware that finds out who is calling, before anything is read or done for them.
 
     A caller may make so many requests a minute, and have so many under way. Whoever goes on asking after that is
@@ -101,8 +101,8 @@ class Access:
         self,
         app: ASGIApp,
         ring: KeyRing,
-        rates: Rates,
-        shares: Shares,
+        rates: RateLimiter,
+        shares: PerCallerLimit,
         refuse: Callable[[LookalikeError], ASGIApp],
     ) -> None:
         self._app = app
@@ -110,9 +110,9 @@ class Access:
         self._rates = rates
         self._shares = shares
         self._refuse = refuse
-        self._refusals = Rates(REFUSALS)
-        self._held = Shares(MOST_HELD)
-        self._turnstile = Turnstile()
+        self._refusals = RateLimiter(REFUSALS)
+        self._held = PerCallerLimit(MAX_HELD)
+        self._turnstile = RequestPacer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Note the caller in the request's state, or refuse one who may not use this route or asks too much."""
@@ -123,33 +123,33 @@ class Access:
         caller = identify(self._ring, client[0] if client else "-", secret_of(Headers(scope=scope)))
         scope.setdefault("state", {})["caller"] = caller
         with on_behalf_of(caller.account):
-            await self._turnstile.passed()  # refusals too: many at once keep others waiting as well
+            await self._turnstile.wait_turn()  # refusals too: many at once keep others waiting as well
         if error := self._fault(caller, scope):
             if isinstance(error, RateLimited):
                 await self._hold(caller.account)
             await self._refuse(error)(scope, receive, send)
             return
-        with on_behalf_of(caller.account), self._shares.taken(caller.account):
+        with on_behalf_of(caller.account), self._shares.counted(caller.account):
             await self._app(scope, receive, send)
 
     def _fault(self, caller: Caller, scope: Scope) -> LookalikeError | None:
         """Return why a request is refused; programs of this machine may do all where nobody needs a key."""
-        if scope["path"] in PROBES or caller.is_at_home:
+        if scope["path"] in PROBES or caller.is_local:
             return None
         if self._shares.full(caller.account):
             return RateLimited(
-                f"{self._shares.most} requests of {caller.title} are being answered; send the next later"
+                f"{self._shares.most} requests of {caller.display_name} are being answered; send the next later"
             )
         if wait := self._rates.wait(caller.account):
-            text = f"too many requests from {caller.title}; try again in {wait:.1f} seconds"
+            text = f"too many requests from {caller.display_name}; try again in {wait:.1f} seconds"
             return RateLimited(text, retry_after=wait)
         # the routes check this too; here it is done before a body is read or a route is looked for
-        return caller.fault if scope["path"].startswith("/v1/") and scope["path"] not in _PUBLIC else None
+        return caller.auth_error if scope["path"].startswith("/v1/") and scope["path"] not in _PUBLIC else None
 
     async def _hold(self, who: str) -> None:
         """Keep a refusal back for a while where a caller hears them again and again."""
         if self._refusals.wait(who) and not self._held.full(who):
-            with self._held.taken(who):
+            with self._held.counted(who):
                 await asyncio.sleep(HOLD)
 
 

@@ -9,12 +9,12 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MOST_BYTES = 256 << 20
-MOST_SECONDS = 10.0
+MAX_BYTES = 256 << 20
+MAX_SECONDS = 10.0
 RATE = 50_000_000  # bytes a second at most: the others' answers must not wait for this
 
 
-class Draining:
+class DrainRequestBody:
     """ASGI middleware that throws away the unread rest of a body, within bounds, before an answer starts."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -57,8 +57,8 @@ class _Body:
             return True
         count = 0
         try:
-            async with asyncio.timeout(MOST_SECONDS):
-                while not self._done and count < MOST_BYTES:
+            async with asyncio.timeout(MAX_SECONDS):
+                while not self._done and count < MAX_BYTES:
                     part = len((await self.receive()).get("body", b""))
                     count += part
                     await asyncio.sleep(part / RATE)

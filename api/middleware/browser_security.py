@@ -10,7 +10,7 @@ from embeddings.errors import CrossSite, HeadTooLarge, LookalikeError, UnknownHo
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PROBES = frozenset({"/health", "/ready"})  # asked for by address, by what keeps the service running
-MOST_HEAD = 32_768  # bytes of an address and its headers together
+MAX_HEAD = 32_768  # bytes of an address and its headers together
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _RULES = [
@@ -28,7 +28,7 @@ _RULES = [
 ]
 
 
-class Guard:
+class HostAndOriginCheck:
     """ASGI middleware that refuses requests which a page of another site has made a visitor's browser send.
 
     `hosts` are the names the service answers to, None: any. A service on a loopback address must name them: a page
@@ -59,8 +59,8 @@ class Guard:
 
     def _fault(self, method: str, path: str, headers: Headers, size: int) -> LookalikeError | None:
         host = headers.get("host", "")
-        if size > MOST_HEAD:
-            return HeadTooLarge(f"address and headers have {size:,} bytes, {MOST_HEAD:,} are allowed")
+        if size > MAX_HEAD:
+            return HeadTooLarge(f"address and headers have {size:,} bytes, {MAX_HEAD:,} are allowed")
         if self._hosts is not None and _name(host) not in self._hosts and path not in PROBES:
             return UnknownHost(f"this service answers only to {', '.join(sorted(self._hosts))}, not to {host[:100]!r}")
         if method in _SAFE_METHODS or headers.get("origin") in self._origins:
@@ -69,7 +69,7 @@ class Guard:
         return CrossSite() if foreign else None
 
 
-class BrowserRules:
+class SecurityHeaders:
     """ASGI middleware that adds to every answer what browsers may do with it."""
 
     def __init__(self, app: ASGIApp) -> None:

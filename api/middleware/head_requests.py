@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Heads:
+class HeadFromGet:
     """ASGI middleware that has HEAD answered as GET is, and ends the answer after its head."""
 
     def __init__(self, app: ASGIApp) -> None:

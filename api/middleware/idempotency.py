@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 PATHS = frozenset({"/v1/images", "/v1/jobs"})
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-KEPT_SECONDS = 24 * 3600
-PATIENCE = 60.0  # seconds for the body of a request that was answered already
+RETENTION_SECONDS = 24 * 3600
+BODY_SECONDS = 60.0  # seconds for the body of a request that was answered already
 FILE = "idempotency.sqlite"
 _SANE = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = frozenset({"content-type", "location"})
@@ -61,14 +61,14 @@ class Answers:
         """Return what was answered. Raises StoreUnavailable."""
         query = "SELECT fingerprint, status, headers, body FROM answers WHERE who=? AND path=? AND name=? AND at>?"
         with self._opened() as connection:
-            found = connection.execute(query, (*identity, time.time() - KEPT_SECONDS)).fetchone()
+            found = connection.execute(query, (*identity, time.time() - RETENTION_SECONDS)).fetchone()
         return Answer(found[0], found[1], json.loads(found[2]), found[3]) if found else None
 
     def put(self, identity: Identity, answer: Answer) -> None:
         """Keep an answer, and forget those that are too old. Raises StoreUnavailable."""
         row = (*identity, answer.fingerprint, answer.status, json.dumps(answer.headers), answer.body, time.time())
         with self._opened() as connection:
-            connection.execute("DELETE FROM answers WHERE at<=?", (time.time() - KEPT_SECONDS,))
+            connection.execute("DELETE FROM answers WHERE at<=?", (time.time() - RETENTION_SECONDS,))
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     @contextmanager
@@ -101,7 +101,7 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         caller: Caller = scope["state"]["caller"]
-        if caller.fault:
+        if caller.auth_error:
             await self._app(scope, receive, send)  # which refuses it
             return
         identity = (caller.key.digest if caller.key else "", scope["path"], name)
@@ -167,7 +167,7 @@ class _Content:
     async def read_all(self) -> None:
         """Read what the app would have read. Raises RequestTooSlow."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(BODY_SECONDS):
                 while self._more and (await self.receive())["type"] == "http.request":
                     pass
         except TimeoutError as error:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.request_id import _request_id, current_request_id
+from api.request_id import current_request_id, request_id_var
 
 log = logging.getLogger("lookalike.access")
 
@@ -22,7 +22,7 @@ CLIENT_GONE = 499  # what proxies write in their logs; nobody is there to receiv
 Observer = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 
-class Tracing:
+class RequestContext:
     """Outermost ASGI middleware: an id, one log line and one observation for each request.
 
     `on_failure` is the ASGI app that answers when the wrapped one raised; nothing gets past this point.
@@ -38,11 +38,11 @@ class Tracing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        token = _request_id.set(_incoming_id(scope) or uuid.uuid4().hex)
+        token = request_id_var.set(_incoming_id(scope) or uuid.uuid4().hex)
         try:
             await self._traced(scope, receive, send)
         finally:
-            _request_id.reset(token)
+            request_id_var.reset(token)
 
     async def _traced(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

@@ -20,7 +20,7 @@ async def collections(
     limit: Annotated[int, Query(ge=1, le=1000, description="Collections at most.")] = 100,
 ) -> CollectionsPage:
     """List the collections by name."""
-    infos = await service.run(service.library.collections)
+    infos = await service.run_in_thread(service.collections.collections)
     page = [_out(info) for info in infos[offset : offset + limit]]
     return CollectionsPage(
         request_id=current_request_id(),

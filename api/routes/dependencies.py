@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request
 
 from api.schemas.requests import CollectionName, TakenFrom, TakenTo, taken_span
 from api.services.service import Service
-from store.records import Span
+from store.records import TimeRange
 
 
 async def _service(request: Request) -> Service:
@@ -20,7 +20,7 @@ ServiceDep = Annotated[Service, Depends(_service)]
 
 async def admitted(service: ServiceDep) -> AsyncIterator[None]:
     """Hold one of the service's places while a request is answered. Raises Busy."""
-    with service.places.take(), service.metrics.in_flight.track_inprogress():
+    with service.limit.take(), service.metrics.in_flight.track_inprogress():
         yield
 
 
@@ -30,10 +30,10 @@ async def _collection(service: ServiceDep, collection: Annotated[CollectionName 
 
 async def _taken(
     taken_from: Annotated[TakenFrom | None, Query()] = None, taken_to: Annotated[TakenTo | None, Query()] = None
-) -> Span | None:
+) -> TimeRange | None:
     return taken_span(taken_from, taken_to)
 
 
-TakenDep = Annotated[Span | None, Depends(_taken)]
+TakenDep = Annotated[TimeRange | None, Depends(_taken)]
 CollectionDep = Annotated[str, Depends(_collection)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="Items to skip.")]

@@ -25,7 +25,7 @@ from api.schemas.serialize_duplicates import csv_lines, decision_document, group
 from duplicates.background_scan import Scan, Scans
 from duplicates.decisions import Action
 from duplicates.evidence import Kind
-from duplicates.review import Catalogue
+from duplicates.review import Review
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["duplicates"])
 
@@ -62,18 +62,18 @@ async def listed(
     was found so far is in the answer. A minute after it has ended, the next request has it look at what came, changed
     or went since.
     """
-    scan = await service.run(scans.freshen, collection)
-    catalogue = await service.run(scans.catalogue, collection)
-    groups = catalogue.groups(kind, kept)
+    scan = await service.run_in_thread(scans.freshen, collection)
+    review = await service.run_in_thread(scans.review, collection)
+    groups = review.groups(kind, kept)
     page = groups[offset : offset + limit]
-    shown = await service.run(lambda: list(group_documents(catalogue, page, collection)))
+    shown = await service.run_in_thread(lambda: list(group_documents(review, page, collection)))
     return GroupsPage(
         request_id=current_request_id(),
         offset=offset,
         limit=limit,
         total=len(groups),
-        totals=_totals(catalogue, kept),
-        scan=_scan(scan, catalogue),
+        totals=_totals(review, kept),
+        scan=_scan(scan, review),
         groups=shown,
     )
 
@@ -108,15 +108,15 @@ async def as_json(
 @router.post("/duplicates/scan", status_code=202, responses=problems(403, 404, 422, 503, 507))
 async def start(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
     """Look for duplicates now, taking up where an earlier scan stopped."""
-    scan = await service.run(scans.start, collection)
-    return _scan(scan, await service.run(scans.catalogue, collection))
+    scan = await service.run_in_thread(scans.start, collection)
+    return _scan(scan, await service.run_in_thread(scans.review, collection))
 
 
 @router.delete("/duplicates/scan", responses=problems(403, 404, 422, 503, 507))
 async def stop(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
     """Stop looking for duplicates, until it is started again; what was found stays."""
-    catalogue = await service.run(scans.catalogue, collection)
-    return _scan(scans.stop(collection), catalogue)
+    review = await service.run_in_thread(scans.review, collection)
+    return _scan(scans.stop(collection), review)
 
 
 @router.get("/duplicates/decisions", responses=problems(404, 422, 503, 507))
@@ -128,7 +128,7 @@ async def decisions(
     limit: Annotated[int, Query(ge=1, le=1000, description="Decisions at most.")] = 100,
 ) -> DecisionsPage:
     """List what was decided, the latest first."""
-    made = await service.run(scans.decisions, collection)
+    made = await service.run_in_thread(scans.decisions, collection)
     page = [decision_document(decision) for decision in made[offset : offset + limit]]
     return DecisionsPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(made), decisions=page)
 
@@ -146,35 +146,35 @@ async def decide(request: Request, service: ServiceDep, scans: ScansDep, id: Gro
     async with read_body(request, Limits(0, pictures=0)) as given:
         asked = given.parse(DecisionRequest)
     collection = asked.collection or service.settings.collection
-    return decision_document(await service.write(scans.decide, collection, id, Action(asked.decision)))
+    return decision_document(await service.run_exclusive(scans.decide, collection, id, Action(asked.decision)))
 
 
 @router.delete("/duplicates/{id}/decision", status_code=204, responses=problems(403, 404, 422, 503, 507))
 async def undo(service: ServiceDep, scans: ScansDep, collection: CollectionDep, id: GroupId) -> Response:
     """Take a decision back."""
-    await service.write(scans.undo, collection, id)
+    await service.run_exclusive(scans.undo, collection, id)
     return Response(status_code=204)
 
 
 async def _all(service: ServiceDep, scans: Scans, collection: str, kind: Kind | None, kept: bool) -> Iterator[GroupOut]:
-    catalogue = await service.run(scans.catalogue, collection)
-    return group_documents(catalogue, catalogue.groups(kind, kept), collection)
+    review = await service.run_in_thread(scans.review, collection)
+    return group_documents(review, review.groups(kind, kept), collection)
 
 
 def _named(file: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{file}"'}
 
 
-def _totals(catalogue: Catalogue, kept: bool) -> Totals:
-    return Totals(**{kind.value: len(catalogue.groups(kind, kept)) for kind in Kind})
+def _totals(review: Review, kept: bool) -> Totals:
+    return Totals(**{kind.value: len(review.groups(kind, kept)) for kind in Kind})
 
 
-def _scan(scan: Scan, catalogue: Catalogue) -> ScanOut:
+def _scan(scan: Scan, review: Review) -> ScanOut:
     return ScanOut(
         state=scan.state,
         stage=scan.progress.stage,
         scanned=scan.progress.done,
         total=scan.progress.total,
-        complete_at=catalogue.complete_at,
+        complete_at=review.complete_at,
         reason=public_text(scan.error) if scan.error else None,
     )

@@ -16,10 +16,10 @@ from api.services.service import Service
 from embeddings.errors import LookalikeError, QueueUnavailable, StoreUnavailable
 
 router = APIRouter(tags=["health"])
-figures = APIRouter(tags=["health"])  # left out where they have a port of their own
+metrics_router = APIRouter(tags=["health"])  # left out where they have a port of their own
 
-PATIENCE = 5.0  # seconds that each may take to say that it is there
-LEAST_FREE = 100_000_000  # bytes
+ANSWER_SECONDS = 5.0  # seconds that each may take to say that it is there
+MIN_FREE = 100_000_000  # bytes
 
 
 @router.get("/health")
@@ -35,10 +35,15 @@ async def ready(request: Request, service: ServiceDep, response: Response) -> Re
     The store is not while the default collection cannot be searched, as after a restart of a Milvus server.
     """
     store, jobs = await asyncio.gather(
-        _answers(service, partial(service.library.ready, service.settings.collection), StoreUnavailable),
+        _answers(service, partial(service.collections.ready, service.settings.collection), StoreUnavailable),
         _answers(service, request.app.state.jobs.ready, QueueUnavailable),
     )
-    checks = {"model": _model(service), "store": store, "jobs": jobs, "disk": await service.run(_disk, service)}
+    checks = {
+        "model": _model(service),
+        "store": store,
+        "jobs": jobs,
+        "disk": await service.run_in_thread(_disk, service),
+    }
     good = all(check["ok"] for check in checks.values())
     response.status_code = 200 if good else 503
     return Readiness(ready=good, checks=checks)
@@ -56,10 +61,10 @@ def _model(service: Service) -> dict[str, Any]:
 
 async def _answers(service: Service, ready: Callable[[], None], kind: type[LookalikeError]) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(PATIENCE):
-            await service.run(ready)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await service.run_in_thread(ready)
     except TimeoutError:
-        return {"ok": False, "message": f"no answer in {PATIENCE:g} seconds", "code": kind.code}
+        return {"ok": False, "message": f"no answer in {ANSWER_SECONDS:g} seconds", "code": kind.code}
     except LookalikeError as error:
         return {"ok": False, "message": public_text(error), "code": error.code}
     return {"ok": True}
@@ -67,10 +72,10 @@ async def _answers(service: Service, ready: Callable[[], None], kind: type[Looka
 
 def _disk(service: Service) -> dict[str, Any]:
     free = shutil.disk_usage(service.settings.data).free
-    return {"ok": free >= LEAST_FREE, "free_bytes": free}
+    return {"ok": free >= MIN_FREE, "free_bytes": free}
 
 
-@figures.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@metrics_router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(service: ServiceDep) -> Response:
     """Return counters for Prometheus."""
     return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

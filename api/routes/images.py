@@ -17,10 +17,10 @@ from api.schemas.responses import ImageOut, ImagesPage
 from api.schemas.serialize import image, image_address
 from api.services.service import Service
 from embeddings.errors import UsageError
-from store.image_files import Staged
+from store.image_files import StagedUpload
 from store.locations import UPLOAD
 from store.records import Row
-from store.row_builder import FileFacts, copied_row, embedded_row
+from store.row_builder import FileInfo, copied_row, embedded_row
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["images"])
 
@@ -68,24 +68,24 @@ def _checked(given: Body, max_bytes: int) -> tuple[NewImage, Upload | None]:
 
 
 async def _added(service: Service, new: NewImage, upload: Upload, name: str) -> Row:
-    staged = await service.run(service.shelves.stage, upload.file, name)
+    staged = await service.run_in_thread(service.image_files.stage, upload.file, name)
     try:
         row = await _row(service, new, upload, name, staged)
-        await service.write(service.library.add, name, row, staged)
+        await service.run_exclusive(service.collections.add, name, row, staged)
     finally:
-        await service.run(service.shelves.discard, staged)
+        await service.run_in_thread(service.image_files.discard, staged)
     return row
 
 
-async def _row(service: Service, new: NewImage, upload: Upload, name: str, staged: Staged) -> Row:
+async def _row(service: Service, new: NewImage, upload: Upload, name: str, staged: StagedUpload) -> Row:
     """Return the new picture's row; contents that the collection has already are not computed again."""
     row_id = new.id or f"upload-{staged.content_hash[:32]}"
-    facts = FileFacts(UPLOAD, _file_name(upload.name), staged.content_hash, staged.bytes, time.time_ns())
-    known = await service.run(service.library.known_content, name, staged.content_hash)
+    info = FileInfo(UPLOAD, _file_name(upload.name), staged.content_hash, staged.bytes, time.time_ns())
+    known = await service.run_in_thread(service.collections.known_content, name, staged.content_hash)
     if known:
-        return copied_row(row_id, facts, known, new.meta)
-    seen = await service.see(staged.path.read_bytes)
-    return embedded_row(row_id, facts, seen.embedding, new.meta)
+        return copied_row(row_id, info, known, new.meta)
+    seen = await service.embed(staged.path.read_bytes)
+    return embedded_row(row_id, info, seen.embedding, new.meta)
 
 
 def _file_name(given: str) -> str:
@@ -104,7 +104,7 @@ async def browse(
     limit: Annotated[int, Query(ge=1, le=1000, description="Pictures at most.")] = 50,
 ) -> ImagesPage:
     """List the pictures of a collection in the order of their ids; pages neither overlap nor leave gaps."""
-    rows, total = await service.run(service.library.browse, collection, tag, offset, limit, taken)
+    rows, total = await service.run_in_thread(service.collections.browse, collection, tag, offset, limit, taken)
     images = [image(row, collection) for row in rows]
     return ImagesPage(request_id=current_request_id(), offset=offset, limit=limit, total=total, images=images)
 
@@ -112,7 +112,7 @@ async def browse(
 @router.get("/images/{id}", responses=problems(404, 422, 503))
 async def read(service: ServiceDep, collection: CollectionDep, id: ImageId) -> ImageOut:
     """Return what is known of one picture."""
-    return image(await service.run(service.library.row, collection, id), collection)
+    return image(await service.run_in_thread(service.collections.row, collection, id), collection)
 
 
 @router.get(
@@ -126,7 +126,7 @@ async def read(service: ServiceDep, collection: CollectionDep, id: ImageId) -> I
 )
 async def thumbnail(request: Request, service: ServiceDep, collection: CollectionDep, id: ImageId) -> Response:
     """Return a small JPEG of a picture, upright, its longest side at most 320 pixels."""
-    row = await service.run(service.library.row, collection, id)
+    row = await service.run_in_thread(service.collections.row, collection, id)
     headers = {"Cache-Control": CACHE, "ETag": f'"{row.content_hash}"'}
     if _has_already(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -150,13 +150,13 @@ async def file(request: Request, service: ServiceDep, collection: CollectionDep,
     What browsers show (JPEG, PNG, GIF, WebP, AVIF, BMP) comes as that, everything else as a download. One Range is
     answered with that part. A file that has changed since, is gone, or lies elsewhere (a bucket, a web server) is 404.
     """
-    row = await service.run(service.library.row, collection, id)
-    opened = await service.run(service.shelves.open, collection, row)
+    row = await service.run_in_thread(service.collections.row, collection, id)
+    opened = await service.run_in_thread(service.image_files.open, collection, row)
     etag = f'"{row.content_hash}"'
     if _has_already(request.headers.getlist("if-none-match"), etag):
         opened.close()
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": FILE_CACHE})
-    return await service.run(original, request, row, opened, service.run)
+    return await service.run_in_thread(original, request, row, opened, service.run_in_thread)
 
 
 def _has_already(given: list[str], etag: str) -> bool:
@@ -168,5 +168,5 @@ def _has_already(given: list[str], etag: str) -> bool:
 @router.delete("/images/{id}", status_code=204, responses=problems(403, 404, 422, 503))
 async def remove(service: ServiceDep, collection: CollectionDep, id: ImageId) -> Response:
     """Remove a picture from the collection; a file in an indexed folder stays where it is."""
-    await service.write(service.library.remove, collection, id)
+    await service.run_exclusive(service.collections.remove, collection, id)
     return Response(status_code=204)

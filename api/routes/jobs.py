@@ -46,7 +46,7 @@ async def start(request: Request, service: ServiceDep, jobs: JobsDep, response: 
     async with read_body(request, Limits(0, pictures=0)) as body_given:
         given = body_given.parse(JobRequest)
     collection = given.collection or service.settings.collection
-    job = await service.run(jobs.start, given.source, collection, given.prune)
+    job = await service.run_in_thread(jobs.start, given.source, collection, given.prune)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return _out(job)
 
@@ -54,7 +54,7 @@ async def start(request: Request, service: ServiceDep, jobs: JobsDep, response: 
 @router.get("/jobs", responses=problems(422, 503))
 async def listed(service: ServiceDep, jobs: JobsDep, offset: Offset = 0, limit: Limit = 100) -> JobsPage:
     """List the jobs, the newest first."""
-    known = await service.run(jobs.all)
+    known = await service.run_in_thread(jobs.all)
     page = [_out(job) for job in known[offset : offset + limit]]
     return JobsPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(known), jobs=page)
 
@@ -62,19 +62,19 @@ async def listed(service: ServiceDep, jobs: JobsDep, offset: Offset = 0, limit: 
 @router.get("/jobs/{job_id}", responses=problems(404, 422, 503))
 async def one(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
     """Tell how far a job is."""
-    return _out(await service.run(jobs.get, job_id))
+    return _out(await service.run_in_thread(jobs.get, job_id))
 
 
 @router.delete("/jobs/{job_id}", responses=problems(403, 404, 422, 503))
 async def cancel(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
     """Cancel a job as soon as can be; what it has written stays."""
-    return _out(await service.run(jobs.cancel, job_id))
+    return _out(await service.run_in_thread(jobs.cancel, job_id))
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(403, 404, 422, 503))
 async def retry(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
     """Run an ended job again: it takes up what is missing, and tries again what failed."""
-    return _out(await service.run(jobs.retry, job_id))
+    return _out(await service.run_in_thread(jobs.retry, job_id))
 
 
 @router.get("/jobs/{job_id}/failures", responses=problems(404, 422, 503))
@@ -82,7 +82,7 @@ async def failures(
     service: ServiceDep, jobs: JobsDep, job_id: str, offset: Offset = 0, limit: Limit = 100
 ) -> FailuresPage:
     """List the images that failed in the job's last run."""
-    failed = await service.run(jobs.failures, job_id)
+    failed = await service.run_in_thread(jobs.failures, job_id)
     page = [JobFailure(**asdict(failure)) for failure in failed[offset : offset + limit]]
     return FailuresPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(failed), failures=page)
 
@@ -93,7 +93,7 @@ async def failures_csv(service: ServiceDep, jobs: JobsDep, job_id: str) -> Respo
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["path", "code", "message"])
-    failed = await service.run(jobs.failures, job_id)
+    failed = await service.run_in_thread(jobs.failures, job_id)
     writer.writerows([f.path, f.code, f.message] for f in failed)
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8")
 
@@ -101,12 +101,12 @@ async def failures_csv(service: ServiceDep, jobs: JobsDep, job_id: str) -> Respo
 @streams.get("/jobs/{job_id}/events", responses=problems(404, 422, 503), response_class=StreamingResponse)
 async def events(request: Request, service: ServiceDep, jobs: JobsDep, job_id: str) -> StreamingResponse:
     """Send the job as a server-sent event whenever it changed, until it has ended."""
-    await service.run(jobs.get, job_id)  # a problem document while there still can be one
+    await service.run_in_thread(jobs.get, job_id)  # a problem document while there still can be one
 
     async def stream() -> AsyncIterator[str]:
         before, said = None, time.monotonic()
         while before is None or not before.state.ended:
-            job = await service.run(jobs.get, job_id)
+            job = await service.run_in_thread(jobs.get, job_id)
             if job != before:
                 yield f"event: job\ndata: {_out(job).model_dump_json()}\n\n"
                 before, said = job, time.monotonic()

@@ -43,5 +43,5 @@ async def _preview(service: Service, query: PreviewQuery, upload: Upload | None)
         async with service.fetched(query.url) as fetched:
             return await service.preview(fetched.upload.read)
     name = query.collection or service.settings.collection
-    row = await service.run(service.library.row, name, str(query.id))
-    return await service.preview(partial(service.shelves.read, name, row))
+    row = await service.run_in_thread(service.collections.row, name, str(query.id))
+    return await service.preview(partial(service.image_files.read, name, row))

@@ -16,7 +16,7 @@ from api.schemas.requests import MAX_DEPTH, SearchQuery, taken_span
 from api.schemas.responses import SearchAnswer, SearchTimes
 from api.schemas.serialize import milliseconds, result, score
 from api.services.collections import Query
-from api.services.service import Found, Seen, Service
+from api.services.service import EmbeddedImage, SearchHits, Service
 from embeddings.errors import UsageError
 from embeddings.imaging.decode import Box
 
@@ -30,8 +30,8 @@ _EXAMPLE = {"url": "https://example.org/dog.jpg", "limit": 10, "tags": ["dog"], 
 class _Answer:
     """What the network saw, where it was run for it, what was found, and the seconds that fetching took."""
 
-    seen: Seen | None
-    found: Found
+    seen: EmbeddedImage | None
+    found: SearchHits
     fetch: float = 0.0
 
 
@@ -72,7 +72,7 @@ async def find(service: Service, query: SearchQuery, upload: Upload | None = Non
     """Answer a query that was checked; `upload` is its picture where it has neither `url` nor `id`."""
     started = time.perf_counter()
     name = query.collection or service.settings.collection
-    collection = await service.searchable(name, query.tags)
+    collection = await service.open_for_search(name, query.tags)
     asked = partial(
         Query,
         collection,
@@ -104,12 +104,12 @@ async def _answered(
 ) -> _Answer:
     box = Box(*query.box) if query.box else None
     if upload:
-        return _Answer(*await service.see_and_search(upload.read, box, asked))
+        return _Answer(*await service.embed_and_search(upload.read, box, asked))
     if query.url:
         async with service.fetched(query.url) as fetched:
-            return _Answer(*await service.see_and_search(fetched.upload.read, box, asked), fetched.seconds)
-    row = await service.run(service.library.row, name, str(query.id), with_vector=True)
+            return _Answer(*await service.embed_and_search(fetched.upload.read, box, asked), fetched.seconds)
+    row = await service.run_in_thread(service.collections.row, name, str(query.id), with_vector=True)
     if box is None:
         assert row.vector is not None
         return _Answer(None, await service.search(asked(row.vector)))
-    return _Answer(*await service.see_and_search(partial(service.shelves.read, name, row), box, asked))
+    return _Answer(*await service.embed_and_search(partial(service.image_files.read, name, row), box, asked))

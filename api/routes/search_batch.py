@@ -12,7 +12,7 @@ from api.request_body import Limits, read_body
 from api.request_id import current_request_id
 from api.routes.dependencies import ServiceDep, admitted
 from api.routes.search import check, find
-from api.schemas.requests import MOST_QUERIES, SearchBatch, SearchItems, SearchQuery
+from api.schemas.requests import MAX_QUERIES, SearchBatch, SearchItems, SearchQuery
 from api.schemas.responses import QueryFailed, QueryFailure, QueryFound, SearchBatchAnswer
 from api.schemas.serialize import milliseconds
 from api.services.service import Service
@@ -35,7 +35,7 @@ async def search_batch(request: Request, service: ServiceDep) -> SearchBatchAnsw
         items = given.parse(SearchItems).queries
     started = time.perf_counter()
     gate = asyncio.Semaphore(AT_ONCE)
-    answers = await asyncio.gather(*[_answer(service, gate, item) for item in items[:MOST_QUERIES]])
+    answers = await asyncio.gather(*[_answer(service, gate, item) for item in items[:MAX_QUERIES]])
     return SearchBatchAnswer(
         request_id=current_request_id(),
         model=service.embedder.identity.name,

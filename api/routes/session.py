@@ -29,8 +29,8 @@ async def sign_in(request: Request, response: Response) -> SessionOut:
         secret = given.parse(SignIn).key.get_secret_value()
     ring = request.app.state.ring
     caller = identify(ring, request.state.caller.address, secret)
-    if caller.fault:
-        raise caller.fault
+    if caller.auth_error:
+        raise caller.auth_error
     request.state.caller = caller  # whom the audit log names
     if caller.key:
         secure = request.url.scheme == "https"

@@ -11,17 +11,17 @@ from api.openapi.document import body, json_body, multipart, picture_body, probl
 from api.request_body import Limits, Upload, read_body
 from api.request_id import current_request_id
 from api.routes.dependencies import CollectionDep, Offset, ServiceDep, TakenDep, admitted
-from api.schemas.requests import MOST_PICTURES, TagNames, TagsBatch, TagsQuery
+from api.schemas.requests import MAX_PICTURES, TagNames, TagsBatch, TagsQuery
 from api.schemas.responses import FacetsPage, ItemError, TagCount, Tagged, TagsAnswer, TagTimes, Untagged
 from api.schemas.serialize import milliseconds
-from api.services.service import Seen, Service
+from api.services.service import EmbeddedImage, Service
 from embeddings.errors import Busy, ImageError, LookalikeError, UrlBlocked, UrlUnreachable, UsageError
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["tags"])
 
 FETCHED_AT_ONCE = 4  # of one request, so that it does not take all places where pictures are fetched
 _EXAMPLE = {"urls": ["https://example.org/dog.jpg", "https://example.org/cat.jpg"], "limit": 3}
-MOST_FACTOR = 4  # a request with several pictures may have so many times the bytes of one
+MAX_FACTOR = 4  # a request with several pictures may have so many times the bytes of one
 NO_LABELS = "the model has no classes, so it gives no labels"
 
 
@@ -39,7 +39,7 @@ async def tag(request: Request, service: ServiceDep) -> TagsAnswer:
     One that fails does not keep the others from an answer.
     """
     most = service.settings.max_bytes
-    async with read_body(request, Limits(MOST_FACTOR * most, MOST_PICTURES)) as given:
+    async with read_body(request, Limits(MAX_FACTOR * most, MAX_PICTURES)) as given:
         query = given.parse(TagsBatch)
         if bool(given.uploads) == bool(query.urls):
             raise UsageError("give pictures either as multipart fields 'file' or by their 'urls'", field="file")
@@ -51,7 +51,7 @@ async def tag(request: Request, service: ServiceDep) -> TagsAnswer:
     names = [upload.name for upload in given.uploads] or query.urls
     if len(given.uploads) == 1 and isinstance(seen[0], LookalikeError):
         raise seen[0]
-    times = [one for one in seen if isinstance(one, Seen)]
+    times = [one for one in seen if isinstance(one, EmbeddedImage)]
     return TagsAnswer(
         request_id=current_request_id(),
         model=service.embedder.identity.name,
@@ -65,25 +65,25 @@ async def tag(request: Request, service: ServiceDep) -> TagsAnswer:
     )
 
 
-async def _look(service: Service, upload: Upload) -> Seen | LookalikeError:
+async def _look(service: Service, upload: Upload) -> EmbeddedImage | LookalikeError:
     """Return what the network sees in one picture, or why it cannot be used."""
     try:
         upload.check(service.settings.max_bytes)
-        return await service.see(upload.read)
+        return await service.embed(upload.read)
     except ImageError as error:
         return error
 
 
-async def _fetch(service: Service, gate: asyncio.Semaphore, url: str) -> Seen | LookalikeError:
+async def _fetch(service: Service, gate: asyncio.Semaphore, url: str) -> EmbeddedImage | LookalikeError:
     """Return what the network sees in the picture at a URL, or why there is nothing to see."""
     try:
         async with gate, service.fetched(url) as fetched:
-            return await service.see(fetched.upload.read)
+            return await service.embed(fetched.upload.read)
     except (ImageError, UrlBlocked, UrlUnreachable, Busy) as error:
         return error
 
 
-def _item(name: str, seen: Seen | LookalikeError, query: TagsQuery) -> Tagged | Untagged:
+def _item(name: str, seen: EmbeddedImage | LookalikeError, query: TagsQuery) -> Tagged | Untagged:
     if isinstance(seen, LookalikeError):
         return Untagged(path=name, error=ItemError(code=seen.code, message=public_text(seen)))
     return Tagged(path=name, labels=seen.embedding.labels(query.limit, query.min_confidence))
@@ -99,7 +99,7 @@ async def facets(
     limit: Annotated[int, Query(ge=1, le=10_000, description="Tags at most.")] = 1000,
 ) -> FacetsPage:
     """List the tags of a collection with the number of pictures that have each, the most frequent first."""
-    counts = await service.run(service.library.facets, collection, tag, taken)
+    counts = await service.run_in_thread(service.collections.facets, collection, tag, taken)
     return FacetsPage(
         request_id=current_request_id(),
         offset=offset,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from api.schemas.requests import Request
 from api.schemas.responses import Page
-from duplicates.background_scan import State
+from duplicates.background_scan import ScanStatus
 from duplicates.decisions import Action
 from duplicates.evidence import Kind
 
@@ -57,7 +57,7 @@ class GroupOut(BaseModel):
 class ScanOut(BaseModel):
     """How far looking for duplicates is. Groups that were found are shown while it goes on."""
 
-    state: State
+    state: ScanStatus
     stage: str = Field(description="`reading` new pictures, `comparing` them, `looking` at the pixels of candidates.")
     scanned: int = Field(description="What of this stage is done.")
     total: int

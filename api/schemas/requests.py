@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import from_json
 
 from embeddings.errors import UsageError
-from embeddings.web.url import LONGEST
-from store.records import Span
+from embeddings.web.url import MAX_URL
+from store.records import TimeRange
 
 MAX_DEPTH = 16_384  # offset + limit of a search: Milvus gives no more
 MAX_META = 60_000  # bytes of JSON; Milvus takes 65,536
@@ -34,7 +34,7 @@ NewImageId = Annotated[
 
 PictureUrl = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL),
     Field(
         description="Where the picture is: an http or https URL of a public host, which must answer within 10 seconds.",
         examples=["https://example.org/cat.jpg"],
@@ -85,7 +85,7 @@ TakenTo = Annotated[
 ]
 
 
-def taken_span(taken_from: date | None, taken_to: date | None) -> Span | None:
+def taken_span(taken_from: date | None, taken_to: date | None) -> TimeRange | None:
     """Return the time of both days and those between, None where none is named. Raises UsageError."""
     if taken_from is None and taken_to is None:
         return None
@@ -94,7 +94,7 @@ def taken_span(taken_from: date | None, taken_to: date | None) -> Span | None:
     start = datetime.combine(taken_from, time()) if taken_from else None
     # the last day there is has none after it
     end = datetime.combine(taken_to + timedelta(1), time()) if taken_to and taken_to < date.max else None
-    return Span(start, end)
+    return TimeRange(start, end)
 
 
 class Request(BaseModel):
@@ -130,7 +130,7 @@ class PreviewQuery(Request):
     )
 
 
-MOST_QUERIES = 32
+MAX_QUERIES = 32
 
 
 class SearchItems(BaseModel):
@@ -138,7 +138,7 @@ class SearchItems(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    queries: Annotated[list[Any], Field(min_length=1, max_length=MOST_QUERIES)]
+    queries: Annotated[list[Any], Field(min_length=1, max_length=MAX_QUERIES)]
 
 
 class SearchBatch(BaseModel):
@@ -146,7 +146,7 @@ class SearchBatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    queries: Annotated[list[SearchQuery], Field(min_length=1, max_length=MOST_QUERIES)]
+    queries: Annotated[list[SearchQuery], Field(min_length=1, max_length=MAX_QUERIES)]
 
 
 class TagsQuery(BaseModel):
@@ -158,13 +158,13 @@ class TagsQuery(BaseModel):
     min_confidence: float = Field(0.0, ge=0, le=1, description="Leave out labels with a lower probability.")
 
 
-MOST_PICTURES = 32
+MAX_PICTURES = 32
 
 
 class TagsBatch(TagsQuery):
     """The same, of pictures by their URLs."""
 
-    urls: Annotated[list[PictureUrl], BeforeValidator(_listed), Field(max_length=MOST_PICTURES)] = []
+    urls: Annotated[list[PictureUrl], BeforeValidator(_listed), Field(max_length=MAX_PICTURES)] = []
 
 
 def _meta(value: Any) -> Any:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api.api_keys import Scope
 from embeddings.tagging.tag import Tag
 from embeddings.tagging.tagger import Label
-from indexer.jobs.base import State
+from indexer.jobs.base import JobStatus
 
 
 @dataclass(frozen=True)  # an answer has them by the dozen, and a BaseModel takes three times as long to make
@@ -223,7 +223,7 @@ class JobOut(BaseModel):
     """A job. `found` is the sum of `indexed`, `copied`, `skipped` and `failed` when it is done."""
 
     id: str
-    state: State
+    state: JobStatus
     source: str
     collection: str
     prune: bool

@@ -10,10 +10,10 @@ from api.schemas.serialize import thumbnail_address
 from duplicates.clustering import Group
 from duplicates.decisions import Decision
 from duplicates.evidence import Evidence, Kind
-from duplicates.review import Catalogue, Copy, Shown
+from duplicates.review import Copy, Review, Shown
 from store.locations import display_path
 
-GROUPS_AT_A_TIME = 100
+GROUPS_PER_BATCH = 100
 COLUMNS = (
     *("group", "kind", "kept", "best", "best_because", "id", "path", "width", "height", "bytes", "taken_at"),
     *("modified_at", "content_hash", "copies", "phash_distance", "mirrored", "score", "pixels"),
@@ -22,10 +22,10 @@ _NANOSECONDS = 1_000_000_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def group_documents(catalogue: Catalogue, groups: Sequence[Group], collection: str) -> Iterator[GroupOut]:
+def group_documents(review: Review, groups: Sequence[Group], collection: str) -> Iterator[GroupOut]:
     """Yield the documents of groups, their pictures fetched some groups at a time."""
-    for start in range(0, len(groups), GROUPS_AT_A_TIME):
-        for shown in catalogue.show(groups[start : start + GROUPS_AT_A_TIME]):
+    for start in range(0, len(groups), GROUPS_PER_BATCH):
+        for shown in review.show(groups[start : start + GROUPS_PER_BATCH]):
             yield _group(shown, collection)
 
 

@@ -12,22 +12,22 @@ from typing import Any
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api.errors import KINDS, problem
+from api.errors import PROBLEMS, problem
 from embeddings.errors import MalformedRequest, RequestTooSlow
 
 log = logging.getLogger(__name__)
 
 # Connections that are served; api.server.listener counts them, and refuses those beyond.
-MOST = 1024
-MOST_OF_ONE = 128  # those from one address, unless it is a proxy's
+MAX_CONNECTIONS = 1024
+MAX_CONNECTIONS_PER_ADDRESS = 128  # those from one address, unless it is a proxy's
 HEAD_SECONDS = 15.0  # from the opening of a connection, or the last answer, to the end of a request's head
 TICK = 5.0
-PACE = 10_000  # bytes a second that a client must take of an answer
-PATIENCE = 4  # ticks that it may be slower than that
+MIN_BYTES_PER_SECOND = 10_000  # bytes a second that a client must take of an answer
+SLOW_TICKS = 4  # ticks that it may be slower than that
 LAST_WORD = 1.0  # seconds that a refused client has to read its answer: a connection closed with unread data loses it
 
 
-class Peers:
+class ConnectionCounter:
     """How many connections each address has; `proxies` are addresses and networks that speak for many."""
 
     def __init__(self, proxies: Iterable[str] = ()) -> None:
@@ -37,9 +37,11 @@ class Peers:
 
     def full(self, address: str) -> bool:
         """Return whether no further connection of this address is served."""
-        if self._all >= MOST:
+        if self._all >= MAX_CONNECTIONS:
             return True
-        return self._served[address] >= MOST_OF_ONE and not any(ip_address(address) in net for net in self._proxies)
+        return self._served[address] >= MAX_CONNECTIONS_PER_ADDRESS and not any(
+            ip_address(address) in net for net in self._proxies
+        )
 
     def come(self, address: str) -> None:
         """Count a connection."""
@@ -54,14 +56,14 @@ class Peers:
             del self._served[address]
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """An HTTP/1.1 connection that does not wait for ever.
 
     The time for a request's body is measured where it is read (api.request_body), since only there it is known who
     waits.
     """
 
-    def __init__(self, *args: Any, peers: Peers, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, peers: ConnectionCounter, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._peers = peers
         self._peer = ""
@@ -87,14 +89,14 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP with a problem document."""
         error = MalformedRequest
-        self._answer(problem(KINDS[error], error.code, str(error.__doc__)))
+        self._answer(problem(PROBLEMS[error], error.code, str(error.__doc__)))
 
     def _check(self) -> None:
         if self._head_is_late():
             log.info("a client took more than %g seconds for the head of a request", HEAD_SECONDS)
             self._end_late()
         elif self._reads_too_slowly():
-            log.info("a client took less than %d bytes a second of an answer", PACE)
+            log.info("a client took less than %d bytes a second of an answer", MIN_BYTES_PER_SECOND)
             self.transport.abort()
         else:
             self._timer = self.loop.call_later(TICK, self._check)
@@ -111,15 +113,15 @@ class Connection(H11Protocol):
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         elif self.cycle is None or self.conn.trailing_data[0]:
-            self._answer(problem(KINDS[RequestTooSlow], RequestTooSlow.code, str(RequestTooSlow.__doc__)))
+            self._answer(problem(PROBLEMS[RequestTooSlow], RequestTooSlow.code, str(RequestTooSlow.__doc__)))
         else:
             self.transport.close()
 
     def _reads_too_slowly(self) -> bool:
         unsent = self.transport.get_write_buffer_size()
-        slow = unsent > 0 and self._unsent - unsent < PACE * TICK
+        slow = unsent > 0 and self._unsent - unsent < MIN_BYTES_PER_SECOND * TICK
         self._unsent, self._slow_ticks = unsent, self._slow_ticks + 1 if slow else 0
-        return self._slow_ticks > PATIENCE
+        return self._slow_ticks > SLOW_TICKS
 
     def _answer(self, response: Response) -> None:
         """Send an answer past the app and close."""

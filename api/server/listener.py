@@ -7,26 +7,26 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from api.errors import KINDS, problem
-from api.server.connection import LAST_WORD, Peers, answer_bytes
+from api.errors import PROBLEMS, problem
+from api.server.connection import LAST_WORD, ConnectionCounter, answer_bytes
 from embeddings.errors import Busy
 
 REFUSED_AT_ONCE = 16  # connections, before anything else is looked at
 LINGERING = 1024  # refused connections that are still open
 
 
-class Door(socket.socket):
+class AdmissionListener(socket.socket):
     """A listening socket that gives its server only the connections for which there is a place.
 
     A connection that the event loop takes over costs several times what it costs to say no here, and a flood of them
     would keep everybody else's from being looked at.
     """
 
-    def __init__(self, listener: socket.socket, peers: Peers) -> None:
+    def __init__(self, listener: socket.socket, peers: ConnectionCounter) -> None:
         """Take over a listening socket."""
         super().__init__(listener.family, listener.type, listener.proto, fileno=listener.detach())
         self._peers = peers
-        self._answer = answer_bytes(problem(KINDS[Busy], Busy.code, str(Busy.__doc__)))
+        self._answer = answer_bytes(problem(PROBLEMS[Busy], Busy.code, str(Busy.__doc__)))
         self._lingering: deque[tuple[float, socket.socket]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 

@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from api.api_keys import KeyFile, KeyRing, parse_entry
 from api.app import create_app
 from api.middleware.browser_security import LOOPBACK
-from api.server.connection import MOST, Connection, Peers
-from api.server.listener import LINGERING, Door
+from api.server.connection import MAX_CONNECTIONS, ConnectionCounter, HttpConnection
+from api.server.listener import LINGERING, AdmissionListener
 from api.server.logging import log_config
 from embeddings.embedder import Embedder
 from embeddings.errors import UsageError
@@ -29,7 +29,7 @@ from store.base import Store
 
 BACKLOG = 2048
 ACCEPTED_AT_ONCE = 16  # connections; asyncio takes as many as the backlog before it looks at anything else
-OPEN_FILES = 4 * (MOST + LINGERING)  # a request has files of its own
+OPEN_FILES = 4 * (MAX_CONNECTIONS + LINGERING)  # a request has files of its own
 GRACE = 10  # seconds that answers under way may take after a Ctrl-C
 
 
@@ -158,12 +158,12 @@ class _Server(uvicorn.Server):
 
 
 def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_started: Callable[[str], None]) -> None:
-    peers = Peers(proxies)
+    peers = ConnectionCounter(proxies)
     config = uvicorn.Config(
         app,
         loop="asyncio",  # which asks the door for every connection; uvloop does not
         backlog=ACCEPTED_AT_ONCE,
-        http=partial(Connection, peers=peers),  # type: ignore[arg-type]
+        http=partial(HttpConnection, peers=peers),  # type: ignore[arg-type]
         log_config=log_config(),
         access_log=False,
         server_header=False,
@@ -182,7 +182,7 @@ def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_start
     server = _Server(config, started, app.state.stopping.set)
     before = signal.signal(signal.SIGTERM, _stop)
     try:
-        server.run([Door(listener, peers)])
+        server.run([AdmissionListener(listener, peers)])
     except KeyboardInterrupt:
         pass  # uvicorn has stopped cleanly by now and raises the signal again for its caller
     finally:

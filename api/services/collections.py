@@ -12,12 +12,12 @@ import numpy as np
 from embeddings.errors import LookalikeError, NotFound, UsageError
 from embeddings.models.identity import ModelIdentity
 from store.base import Collection, CollectionInfo, Store
-from store.image_files import Shelves, Staged
+from store.image_files import ImageFiles, StagedUpload
 from store.locations import UPLOAD
-from store.records import Hit, Row, Span
+from store.records import Hit, Row, TimeRange
 
 _SUGGESTIONS = 3
-_LATELY = 1.0  # seconds for which a query takes a collection as it was opened for another one
+_REOPEN_SECONDS = 1.0  # seconds for which a query takes a collection as it was opened for another one
 _DEEP = 1000  # a search that looks at more rows goes alone: together they would fetch far more than they show
 
 
@@ -31,7 +31,7 @@ class Query:
     offset: int
     tags: tuple[str, ...]
     exclude: str | None
-    taken: Span | None = None
+    taken: TimeRange | None = None
 
     @property
     def depth(self) -> int:
@@ -39,7 +39,7 @@ class Query:
         return self.offset + self.limit
 
 
-class Library:
+class CollectionService:
     """The store's collections and the files behind their rows.
 
     A row and its file change together: `add` and `remove` are called one at a time.
@@ -50,13 +50,13 @@ class Library:
         store: Store,
         model: ModelIdentity,
         vocabulary: Callable[[], frozenset[str]],
-        shelves: Shelves,
+        image_files: ImageFiles,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._model = model
         self._vocabulary = vocabulary
-        self._shelves = shelves
+        self._image_files = image_files
         self._clock = clock
         self._opened: dict[str, tuple[Collection, float]] = {}  # for queries, and when
 
@@ -68,7 +68,7 @@ class Library:
         """Return all collections, by name."""
         return self._store.collections()
 
-    def searchable(self, name: str, tags: Sequence[str]) -> Collection:
+    def open_for_search(self, name: str, tags: Sequence[str]) -> Collection:
         """Open a collection for a query with this model.
 
         Raises NotFound for an unknown collection or tag, ModelMismatch.
@@ -78,10 +78,10 @@ class Library:
         self._opened[name] = collection, self._clock()
         return collection
 
-    def opened_lately(self, name: str) -> Collection | None:
-        """Return a collection as `searchable` opened it a moment ago, None if that is longer ago; does not block."""
+    def opened_recently(self, name: str) -> Collection | None:
+        """Return a collection that `open_for_search` opened a moment ago, else None; does not block."""
         collection, opened = self._opened.get(name, (None, -math.inf))
-        return collection if self._clock() - opened < _LATELY else None
+        return collection if self._clock() - opened < _REOPEN_SECONDS else None
 
     def row(self, name: str, row_id: str, with_vector: bool = False) -> Row:
         """Return one row. Raises NotFound."""
@@ -91,7 +91,7 @@ class Library:
         return rows[0]
 
     def browse(
-        self, name: str, tag: str | None, offset: int, limit: int, taken: Span | None = None
+        self, name: str, tag: str | None, offset: int, limit: int, taken: TimeRange | None = None
     ) -> tuple[list[Row], int]:
         """Return a page of rows and how many there are in all. Raises NotFound."""
         collection = self._store.open(name)
@@ -99,7 +99,7 @@ class Library:
             self._check_tags(collection, [tag], "tag")
         return collection.browse(tag, offset, limit, taken), collection.count(tag, taken)
 
-    def facets(self, name: str, tags: Sequence[str] = (), taken: Span | None = None) -> list[tuple[str, int]]:
+    def facets(self, name: str, tags: Sequence[str] = (), taken: TimeRange | None = None) -> list[tuple[str, int]]:
         """Return tags and their counts, the most frequent first. Raises NotFound."""
         collection = self._store.open(name)
         self._check_tags(collection, tags, "tag")
@@ -127,7 +127,7 @@ class Library:
             return None
         return collection.find_content([content_hash]).get(content_hash)
 
-    def add(self, name: str, row: Row, staged: Staged) -> None:
+    def add(self, name: str, row: Row, staged: StagedUpload) -> None:
         """Write an uploaded picture's row and keep its file, replacing an earlier upload of the same id.
 
         A collection that does not exist yet is made.
@@ -139,7 +139,7 @@ class Library:
         if before and before[0].source != UPLOAD:
             raise UsageError(f"the id {row.id} belongs to an indexed file; choose another", field="id")
         collection.upsert([row])
-        self._shelves.keep(staged, name, row.id)
+        self._image_files.keep(staged, name, row.id)
         self._forget(collection, [old for old in before if old.content_hash != row.content_hash])
 
     def remove(self, name: str, row_id: str) -> None:
@@ -147,14 +147,14 @@ class Library:
         row = self.row(name, row_id)
         collection = self._store.open(name)
         collection.delete([row_id])
-        self._shelves.remove(name, row)
+        self._image_files.remove(name, row)
         self._forget(collection, [row])
 
     def _forget(self, collection: Collection, rows: Sequence[Row]) -> None:
         """Remove the thumbnails of contents that the collection no longer has."""
         for row in rows:
             if not collection.find_content([row.content_hash]):
-                self._shelves.remove_thumbnail(row.content_hash)
+                self._image_files.remove_thumbnail(row.content_hash)
 
     def _check_tags(self, collection: Collection, tags: Sequence[str], field: str = "tags") -> None:
         """Raise NotFound for a tag that neither the model nor the collection has."""

@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 from api.limits.caller import current_caller
-from api.limits.fair_scheduling import Turns
-from api.services.loop_bridge import Together
+from api.limits.fair_scheduling import RoundRobinQueue
+from api.services.loop_bridge import DeferredCalls
 
 S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Batcher(Generic[T, R]):
+class DynamicBatcher(Generic[T, R]):
     """Gives single items to `work`, which takes several at a time.
 
     An item that comes when nothing runs starts at once; those that come while a batch runs wait and go together, at
@@ -32,13 +32,13 @@ class Batcher(Generic[T, R]):
         name: str,
         work: Callable[[list[T]], Sequence[R | Exception]],
         largest: int,
-        together: Together | None = None,
+        deferred: DeferredCalls | None = None,
     ) -> None:
         self._name = name
         self._work = work
         self._largest = largest
-        self._together = together or Together()
-        self._waiting: Turns[tuple[T, Future[R]]] = Turns()
+        self._deferred = deferred or DeferredCalls()
+        self._waiting: RoundRobinQueue[tuple[T, Future[R]]] = RoundRobinQueue()
         self._something = threading.Condition()  # waits, or the end has come
         self._ending = False
 
@@ -79,7 +79,7 @@ class Batcher(Generic[T, R]):
     def _add(self, item: T, result: Future[R], caller: str) -> None:
         with self._something:
             self._waiting.add((item, result), caller)
-        self._together.at_end(self._tell)
+        self._deferred.at_end(self._tell)
 
     def _tell(self) -> None:
         with self._something:
@@ -91,7 +91,7 @@ class Batcher(Generic[T, R]):
             if not wanted:
                 continue  # all were given up
             outcomes = self._done([item for item, _ in wanted])
-            with self._together.block():
+            with self._deferred.block():
                 for (_, result), outcome in zip(wanted, outcomes, strict=True):
                     if isinstance(outcome, Exception):
                         result.set_exception(outcome)

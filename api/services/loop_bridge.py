@@ -10,10 +10,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-A_ROUND = 4  # with one each, looking for what else has come takes as long as is saved
+CALLS_PER_ROUND = 4  # with one each, looking for what else has come takes as long as is saved
 
 
-class Together(threading.local):
+class DeferredCalls(threading.local):
     """What a thread has to do once at the end of a block, however often that is asked for within the block.
 
     To wake another thread gives up the interpreter: of the results of a batch the first would be taken alone, and
@@ -42,14 +42,14 @@ class Together(threading.local):
             self._put_off[call] = None
 
 
-class Arrivals:
+class LoopBridge:
     """Has functions called in the event loop for other threads; those that come together wake it once.
 
     A round of the event loop has few of them, so that the answers of a batch do not keep others waiting.
     """
 
-    def __init__(self, together: Together) -> None:
-        self._together = together
+    def __init__(self, deferred: DeferredCalls) -> None:
+        self._deferred = deferred
         self._calls: deque[Callable[[], object]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = False  # the next round has been asked for
@@ -63,10 +63,10 @@ class Arrivals:
         finally:
             self._loop = None
 
-    async def of(self, future: Future[T]) -> T:
+    async def wait_for(self, future: Future[T]) -> T:
         """Return the result of another thread's future; it is cancelled if the caller gives up."""
         arrived = asyncio.Event()
-        future.add_done_callback(lambda _: self.soon(arrived.set))
+        future.add_done_callback(lambda _: self.call_soon(arrived.set))
         try:
             await arrived.wait()
         except asyncio.CancelledError:
@@ -74,10 +74,10 @@ class Arrivals:
             raise
         return future.result()
 
-    def soon(self, call: Callable[[], object]) -> None:
+    def call_soon(self, call: Callable[[], object]) -> None:
         """Have a function called in the event loop."""
         self._calls.append(call)
-        self._together.at_end(self._wake)
+        self._deferred.at_end(self._wake)
 
     def _wake(self) -> None:
         loop = self._loop
@@ -89,7 +89,7 @@ class Arrivals:
 
     def _round(self) -> None:
         self._awake = False  # before the look: whatever comes after it wakes the loop again
-        for _ in range(min(A_ROUND, len(self._calls))):
+        for _ in range(min(CALLS_PER_ROUND, len(self._calls))):
             self._calls.popleft()()
         if self._calls and self._loop is not None:
             self._awake = True

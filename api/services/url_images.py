@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, cast
 
-from api.limits.concurrency import Places
+from api.limits.concurrency import ConcurrencyLimit
 from api.request_body import Upload
 from embeddings.errors import DiskFull
 from embeddings.web.fetcher import WebFetcher
@@ -20,7 +20,7 @@ from embeddings.web.url import last_part
 
 AT_ONCE = 8
 WAITING = 4 * AT_ONCE  # those that are fetched included; slow servers must not take all places of the service
-MOST_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 IN_MEMORY = 1 << 20  # bytes of one picture; more go to a temporary file, as those of an upload do
 
 
@@ -37,8 +37,8 @@ class Fetching:
 
     def __init__(self, fetcher: WebFetcher, max_bytes: int) -> None:
         self._fetcher = fetcher
-        self._most = min(max_bytes, MOST_BYTES)
-        self._places = Places(WAITING)
+        self._most = min(max_bytes, MAX_BYTES)
+        self._places = ConcurrencyLimit(WAITING)
         self._threads = ThreadPoolExecutor(AT_ONCE, "fetch")
 
     @contextmanager

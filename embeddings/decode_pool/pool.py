@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from embeddings.decode_pool.process import Decoder
+from embeddings.decode_pool.process import DecodeProcess
 from embeddings.errors import ImageTooLarge, LookalikeError
 from embeddings.imaging import decode
 from embeddings.imaging.decode import Box, DecodedImage, InputSpec
@@ -42,8 +42,8 @@ class DecodePool(Closing):
         self.processes = processes or processors()
         self._executor = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         self._lock = threading.Lock()
-        self._decoders: set[Decoder] = set()
-        self._idle: list[Decoder] = []
+        self._decoders: set[DecodeProcess] = set()
+        self._idle: list[DecodeProcess] = []
         self._closed = False
         self.seconds = 0.0  # that decode processes were at work
 
@@ -96,7 +96,7 @@ class DecodePool(Closing):
             raise ImageTooLarge(sizes)
         return data
 
-    def _take(self) -> Decoder:
+    def _take(self) -> DecodeProcess:
         """Return a living decoder that nobody else uses, the one used last if there is one."""
         with self._lock:
             if self._closed:
@@ -106,11 +106,11 @@ class DecodePool(Closing):
                 if decoder.usable:
                     return decoder
                 self._drop(decoder)
-            decoder = Decoder(self._limits.memory)
+            decoder = DecodeProcess(self._limits.memory)
             self._decoders.add(decoder)
             return decoder
 
-    def _give_back(self, decoder: Decoder, seconds: float) -> None:
+    def _give_back(self, decoder: DecodeProcess, seconds: float) -> None:
         with self._lock:
             self.seconds += seconds
             if self._closed:
@@ -120,7 +120,7 @@ class DecodePool(Closing):
             else:
                 self._drop(decoder)
 
-    def _drop(self, decoder: Decoder) -> None:
+    def _drop(self, decoder: DecodeProcess) -> None:
         self._decoders.discard(decoder)
         decoder.close()
 

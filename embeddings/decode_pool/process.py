@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from embeddings.decode_pool.shared_memory import Handover, make_shared
+from embeddings.decode_pool.shared_memory import ResponseBuffer, make_shared
 from embeddings.errors import ImageUndecodable, LookalikeError
 
 T = TypeVar("T")
 STARTUP_SECONDS = 60.0
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+SINGLE_THREAD_ENV = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
-class Decoder:
+class DecodeProcess:
     """A child process that runs functions; used by one thread at a time, but for `kill`.
 
     It is started as `python -m embeddings.decode_pool.sandbox`, not by multiprocessing: so it imports nothing of the
@@ -36,7 +36,7 @@ class Decoder:
                     [sys.executable, "-P", "-m", "embeddings.decode_pool.sandbox", *map(str, numbers)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env=os.environ | SINGLE_THREAD_ENV | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                     pass_fds=[theirs.fileno(), shared],
                     process_group=0,  # Ctrl-C at the terminal is for the parent alone
                 )
@@ -45,7 +45,7 @@ class Decoder:
                 os.close(shared)
                 raise LookalikeError(f"cannot start a process that decodes images: {error}") from error
         self._connection = Connection(ours.detach())
-        self._handover = Handover(shared)
+        self._handover = ResponseBuffer(shared)
         self._ready = False
         self._spent = False  # by its own account, or because it was killed, which takes effect a moment later
 
@@ -66,7 +66,7 @@ class Decoder:
             if not self._connection.poll(seconds):
                 self.kill()
                 raise ImageUndecodable(f"Decoding the file took longer than {seconds:g} seconds.")
-            value, error, self._spent = self._handover.unpack(self._connection.recv_bytes())
+            value, error, self._spent = self._handover.read(self._connection.recv_bytes())
         except (EOFError, OSError) as broken:
             self.kill()
             raise ImageUndecodable("The decoder crashed on this file.") from broken

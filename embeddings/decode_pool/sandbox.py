@@ -18,7 +18,7 @@ from typing import Any
 from PIL import AvifImagePlugin, Image
 
 import embeddings.imaging.decode  # noqa: F401 - loaded before memory is counted and the first image comes
-from embeddings.decode_pool.shared_memory import Handover
+from embeddings.decode_pool.shared_memory import ResponseBuffer
 from embeddings.errors import ImageUndecodable, LookalikeError
 
 PR_SET_PDEATHSIG = 1
@@ -26,7 +26,7 @@ NICENESS = 10  # the network, which waits for no one else, goes before: its core
 STATM = Path("/proc/self/statm")
 
 
-def serve(connection: Connection, handover: Handover, memory: int) -> None:
+def serve(connection: Connection, handover: ResponseBuffer, memory: int) -> None:
     """Answer the parent's calls until it hangs up, never taking more than `memory` bytes above what is taken now.
 
     A call is (function, arguments, named arguments), an answer (value, error, spent): spent says that so much memory
@@ -34,7 +34,7 @@ def serve(connection: Connection, handover: Handover, memory: int) -> None:
     """
     start = _address_space()
     _limit_address_space(start, memory)
-    connection.send_bytes(handover.pack((None, None, False)))
+    connection.send_bytes(handover.write((None, None, False)))
     while True:
         try:
             function, args, named = connection.recv()
@@ -44,7 +44,7 @@ def serve(connection: Connection, handover: Handover, memory: int) -> None:
         del args  # the image's bytes; the trace of an error would keep its pixels too
         if error is not None:
             error.__traceback__ = error.__context__ = error.__cause__ = None
-        connection.send_bytes(handover.pack((value, error, _address_space() > start + memory // 2)))
+        connection.send_bytes(handover.write((value, error, _address_space() > start + memory // 2)))
 
 
 def _outcome(
@@ -98,7 +98,7 @@ def main() -> None:
     os.nice(NICENESS)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a process for each processor is enough
     Image.init()
-    handover = Handover(shared)
+    handover = ResponseBuffer(shared)
     with Connection(socket) as connection:
         _be_quiet()
         serve(connection, handover, memory)

@@ -24,7 +24,7 @@ def make_shared() -> int:
     return descriptor
 
 
-class Handover:
+class ResponseBuffer:
     """One side of the shared memory; it holds one answer at a time."""
 
     def __init__(self, descriptor: int) -> None:
@@ -34,7 +34,7 @@ class Handover:
         finally:
             os.close(descriptor)
 
-    def pack(self, answer: Any) -> bytes:
+    def write(self, answer: Any) -> bytes:
         """Put the arrays of an answer into the memory and return the message that tells the rest."""
         ends = [0]
 
@@ -50,7 +50,7 @@ class Handover:
         body = pickle.dumps(answer, 5, buffer_callback=keep_in_message)
         return pickle.dumps((ends, body))
 
-    def unpack(self, message: bytes) -> Any:
+    def read(self, message: bytes) -> Any:
         """Return the answer, with arrays of its own."""
         ends, body = pickle.loads(message)  # noqa: S301 - of our own process
         return pickle.loads(body, buffers=[self._memory[a:b] for a, b in pairwise(ends)])  # noqa: S301

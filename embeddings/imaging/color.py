@@ -17,7 +17,7 @@ CEILINGS = (1, 255, 65535)  # what white is in pictures of plain numbers
 Convert = Callable[[Image.Image], Image.Image]
 
 
-def plain(image: Image.Image, shrink: float) -> tuple[Image.Image, int]:
+def to_rgb(image: Image.Image, shrink: float) -> tuple[Image.Image, int]:
     """Return a loaded image in mode L or RGB, made smaller by a whole factor, and that factor.
 
     `shrink` is how many times smaller the caller will make it; it is left at least twice as large as that. An image

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from embeddings.errors import UsageError
-from embeddings.imaging.color import plain
+from embeddings.imaging.color import to_rgb
 from embeddings.imaging.exif import taken_at, turn_of
 from embeddings.imaging.formats import decoder_errors, open_image
-from embeddings.imaging.geometry import Box, InputSpec, Rectangle, Turn, frame
+from embeddings.imaging.geometry import Box, InputSpec, Orientation, Rectangle, frame
 from embeddings.imaging.phash import phash
 from embeddings.imaging.resize import resize
 
@@ -48,7 +48,7 @@ class _Picture:
     reduction: int
     width: int
     height: int
-    turn: Turn
+    turn: Orientation
     taken_at: datetime | None
 
     def resize(self, part: Rectangle, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
@@ -104,7 +104,7 @@ def _read(data: bytes, shrink: Shrink, max_pixels: int) -> _Picture:
         width, height = original if draft > 1 else image.size  # loading can correct what the header says
         turn = turn_of(image)
         upright = turn.size(width, height)
-        smaller, factor = plain(image, shrink(*upright) / draft)
+        smaller, factor = to_rgb(image, shrink(*upright) / draft)
         return _Picture(smaller, draft * factor, *upright, turn, taken_at(image))
 
 

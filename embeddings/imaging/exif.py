@@ -6,20 +6,20 @@ from datetime import datetime
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from embeddings.imaging.geometry import TURNS, Turn
+from embeddings.imaging.geometry import ORIENTATIONS, Orientation
 
 DATE = re.compile(r"\s*(\d{4})[:/.-](\d\d)[:/.-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 
 
-def turn_of(image: Image.Image) -> Turn:
+def turn_of(image: Image.Image) -> Orientation:
     """Return how the pixels, as Pillow loads them, become upright.
 
     Pillow itself turns TIFFs, and libheif HEICs, while they are loaded.
     """
     if image.format in ("TIFF", "HEIF"):
-        return TURNS[1]
+        return ORIENTATIONS[1]
     orientation = _exif(image).get(Base.Orientation)
-    return TURNS.get(orientation, TURNS[1]) if isinstance(orientation, int) else TURNS[1]
+    return ORIENTATIONS.get(orientation, ORIENTATIONS[1]) if isinstance(orientation, int) else ORIENTATIONS[1]
 
 
 def taken_at(image: Image.Image) -> datetime | None:

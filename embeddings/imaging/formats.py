@@ -39,7 +39,7 @@ OTHERS = (
     (re.compile(rb"PK\x03\x04|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|\x1f\x8b\x08"), "archive"),
 )
 
-LONGEST_SIDE = 200_000  # pixels; what is longer is a file made up to cost memory, such as 1 x 80,000,000
+MAX_SIDE = 200_000  # pixels; what is longer is a file made up to cost memory, such as 1 x 80,000,000
 JPEG_START = b"\xff\xd8"
 JPEG_HEADERS = 1 << 20  # bytes in which a frame header is looked for
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -82,9 +82,9 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise _unidentified(data, max_pixels) from error
-    if max(image.size) > LONGEST_SIDE:
+    if max(image.size) > MAX_SIDE:
         size = f"{image.width:,} x {image.height:,}"
-        raise ImageTooLarge(f"The image is {size} pixels; no side may be longer than {LONGEST_SIDE:,}.")
+        raise ImageTooLarge(f"The image is {size} pixels; no side may be longer than {MAX_SIDE:,}.")
     return image
 
 

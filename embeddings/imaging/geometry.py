@@ -60,7 +60,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Framing:
+class CropPlan:
     """How the model's picture is made: `source` of the upright picture, resized to `size`, is put at `offset`."""
 
     source: Rectangle
@@ -74,7 +74,7 @@ class Framing:
         return min((right - left) / self.size[0], (bottom - top) / self.size[1])
 
 
-def frame(width: int, height: int, spec: InputSpec, box: Box | None = None) -> Framing:
+def frame(width: int, height: int, spec: InputSpec, box: Box | None = None) -> CropPlan:
     """Return the framing that gives what timm's evaluation transform makes of a (part of a) width x height picture."""
     left, top, part_width, part_height = _part(width, height, box)
     resized = _resized(part_width, part_height, spec)
@@ -87,7 +87,7 @@ def frame(width: int, height: int, spec: InputSpec, box: Box | None = None) -> F
         min(left + (x + across) * x_scale, float(width)),
         min(top + (y + down) * y_scale, float(height)),
     )
-    return Framing(source, (across, down), (x_offset, y_offset))
+    return CropPlan(source, (across, down), (x_offset, y_offset))
 
 
 def _part(width: int, height: int, box: Box | None) -> Rectangle:
@@ -122,7 +122,7 @@ def _middle(length: int, wanted: int) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Orientation:
     """How a stored picture becomes upright: transposed first, then mirrored left-right and top-bottom."""
 
     transposed: bool = False
@@ -149,13 +149,13 @@ class Turn:
         return turned[::-1] if self.flipped else turned
 
 
-TURNS = {  # by EXIF orientation
-    1: Turn(),
-    2: Turn(mirrored=True),
-    3: Turn(mirrored=True, flipped=True),
-    4: Turn(flipped=True),
-    5: Turn(transposed=True),
-    6: Turn(transposed=True, mirrored=True),
-    7: Turn(transposed=True, mirrored=True, flipped=True),
-    8: Turn(transposed=True, flipped=True),
+ORIENTATIONS = {  # by EXIF orientation
+    1: Orientation(),
+    2: Orientation(mirrored=True),
+    3: Orientation(mirrored=True, flipped=True),
+    4: Orientation(flipped=True),
+    5: Orientation(transposed=True),
+    6: Orientation(transposed=True, mirrored=True),
+    7: Orientation(transposed=True, mirrored=True, flipped=True),
+    8: Orientation(transposed=True, flipped=True),
 }

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from embeddings.imaging.geometry import Turn
+from embeddings.imaging.geometry import Orientation
 
 SIDE = 32
 LOW = 8
@@ -22,7 +22,7 @@ def _cosines() -> np.ndarray:
 COSINES = _cosines()
 
 
-def phash(picture: Image.Image, turn: Turn) -> int:
+def phash(picture: Image.Image, turn: Orientation) -> int:
     """Return the hash of a grey or RGB picture, turned upright.
 
     The DCT hash of C. Zauner, 'Implementation and Benchmarking of Perceptual Image Hash Functions' (2010), section

@@ -27,7 +27,7 @@ class ModelCard:
     parameters: int
 
 
-def _card_from_json(text: str) -> ModelCard:
+def card_from_json(text: str) -> ModelCard:
     card = json.loads(text)
     spec = card["spec"] | {"fill": tuple(card["spec"]["fill"])}
     return ModelCard(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from embeddings.errors import ModelError
 from embeddings.imaging.decode import InputSpec
-from embeddings.models.card import CARD_FORMAT, ModelCard, ModelClass, _card_from_json
+from embeddings.models.card import CARD_FORMAT, ModelCard, ModelClass, card_from_json
 from embeddings.models.identity import ModelIdentity
 from embeddings.utils import write_atomically
 
@@ -70,7 +70,7 @@ class Model:
         """The model's card, read from the data directory or made by loading the model once."""
         path = self.directory / "card.json"
         try:
-            return _card_from_json(path.read_text(encoding="utf-8"))
+            return card_from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not made yet, or damaged: it is made again
         card = self._make_card()

@@ -16,7 +16,7 @@ from typing import IO
 import httpcore
 
 from embeddings.errors import ImageTooLarge, UrlUnreachable, UsageError
-from embeddings.web.transport import CheckedBackend, Deadline, Dialer, Resolver
+from embeddings.web.transport import Deadline, PinnedBackend, PublicResolver, Resolver
 from embeddings.web.url import WebUrl
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -60,26 +60,26 @@ class WebFetcher:
         `allow_private` is for tests alone: pairs of address and port that may be fetched from although private.
         """
         self._limits = limits
-        self._dialer = Dialer(resolve, allow_private)
+        self._dialer = PublicResolver(resolve, allow_private)
         self._given_tls = tls
 
-    def fetch(self, url: str, most: int, headers: Mapping[str, str] | None = None) -> bytes:
+    def fetch(self, url: str, max_bytes: int, headers: Mapping[str, str] | None = None) -> bytes:
         """Return what is at a URL, as `save` does."""
         file = io.BytesIO()
-        self.save(url, file, most, headers)
+        self.save(url, file, max_bytes, headers)
         return file.getvalue()
 
-    def save(self, url: str, file: IO[bytes], most: int, headers: Mapping[str, str] | None = None) -> None:
+    def save(self, url: str, file: IO[bytes], max_bytes: int, headers: Mapping[str, str] | None = None) -> None:
         """Write what is at a URL to `file`; `headers` go to its own host alone, not to where that one sends us.
 
-        Raises UrlBlocked, UrlUnreachable, ImageTooLarge beyond `most` bytes, or UsageError for a header that may not
+        Raises UrlBlocked, UrlUnreachable, ImageTooLarge beyond `max_bytes`, or UsageError for a header that may not
         be set. What was written before an error is no picture.
         """
         extra = checked_headers(headers or {})
         place, deadline = WebUrl.parse(url), Deadline(self._limits.seconds)
         try:
             for _ in range(1 + self._limits.redirects):
-                following = self._request(place, extra, deadline, file, most)
+                following = self._request(place, extra, deadline, file, max_bytes)
                 if following is None:
                     return
                 if following.origin != place.origin:
@@ -90,10 +90,10 @@ class WebFetcher:
         raise UrlUnreachable(f"the URL leads through more than {self._limits.redirects} redirects", field="url")
 
     def _request(
-        self, place: WebUrl, extra: Mapping[str, str], deadline: Deadline, file: IO[bytes], most: int
+        self, place: WebUrl, extra: Mapping[str, str], deadline: Deadline, file: IO[bytes], max_bytes: int
     ) -> WebUrl | None:
         """Write what is at one URL, or return where it redirects to."""
-        backend = CheckedBackend(self._dialer.addresses(place, deadline), deadline, self._limits.connect)
+        backend = PinnedBackend(self._dialer.addresses(place, deadline), deadline, self._limits.connect)
         url = httpcore.URL(scheme=place.scheme, host=place.host, port=place.port, target=place.target)
         tls = self._tls if place.scheme == "https" else None
         with (
@@ -105,8 +105,8 @@ class WebFetcher:
             received = {name.lower(): value.decode("utf-8", "replace") for name, value in reversed(answer.headers)}
             if answer.status in _REDIRECTS and b"location" in received:
                 return place.joined(received[b"location"])
-            _check(answer.status, received, most)
-            _copy(answer, file, most)
+            _check(answer.status, received, max_bytes)
+            _copy(answer, file, max_bytes)
             return None
 
     @cached_property
@@ -136,7 +136,7 @@ def _headers(place: WebUrl, extra: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in own.items() if name.lower() not in given] + list(extra.items())
 
 
-def _check(status: int, headers: Mapping[bytes, str], most: int) -> None:
+def _check(status: int, headers: Mapping[bytes, str], max_bytes: int) -> None:
     """Raise what keeps an answer from being a picture's bytes."""
     if status != HTTPStatus.OK:
         temporary = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -146,21 +146,21 @@ def _check(status: int, headers: Mapping[bytes, str], most: int) -> None:
     encoding = headers.get(b"content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):  # a few bytes may become many: it was asked for none
         raise UrlUnreachable("the URL's server sends its answer compressed, unasked", field="url")
-    if int(headers.get(b"content-length", "0")) > most:
-        raise _too_large(most)
+    if int(headers.get(b"content-length", "0")) > max_bytes:
+        raise _too_large(max_bytes)
 
 
-def _copy(answer: httpcore.Response, file: IO[bytes], most: int) -> None:
+def _copy(answer: httpcore.Response, file: IO[bytes], max_bytes: int) -> None:
     count = 0
     for part in answer.iter_stream():
         count += len(part)
-        if count > most:  # whatever length was declared
-            raise _too_large(most)
+        if count > max_bytes:  # whatever length was declared
+            raise _too_large(max_bytes)
         file.write(part)
 
 
-def _too_large(most: int) -> ImageTooLarge:
-    return ImageTooLarge(f"there are more than the {most:,} bytes allowed at the URL", field="url")
+def _too_large(max_bytes: int) -> ImageTooLarge:
+    return ImageTooLarge(f"there are more than the {max_bytes:,} bytes allowed at the URL", field="url")
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 Resolver = Callable[..., Iterable[Sequence[Any]]]  # used and answering as socket.getaddrinfo
 
-MOST_TRIED = 4  # addresses of one host
+MAX_TRIED = 4  # addresses of one host
 
 
 class Deadline:
@@ -38,7 +38,7 @@ class Deadline:
         return seconds
 
 
-class Dialer:
+class PublicResolver:
     """Looks hosts up and checks what they resolve to.
 
     `allow_private` is for tests alone: pairs of address and port that are taken although they are private.
@@ -85,12 +85,12 @@ class Dialer:
         return answer.result(seconds)
 
 
-class CheckedBackend(httpcore.NetworkBackend):
+class PinnedBackend(httpcore.NetworkBackend):
     """Connects to given addresses, whatever host it is asked for."""
 
     def __init__(self, addresses: Sequence[Address], deadline: Deadline, seconds: float) -> None:
         """Take checked addresses, when all must be over, and the seconds that connecting may take, TLS included."""
-        self._addresses = addresses[:MOST_TRIED]
+        self._addresses = addresses[:MAX_TRIED]
         self._deadline = deadline
         self._connecting = Deadline(min(seconds, deadline.left()))
 

@@ -10,7 +10,7 @@ import idna
 
 from embeddings.errors import UrlBlocked
 
-LONGEST = 8192  # bytes of UTF-8
+MAX_URL = 8192  # bytes of UTF-8
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FIRST_FREE_PORT = 1024  # below it are mail, remote shells and the like, which must not be talked to in HTTP's name
@@ -36,7 +36,7 @@ class WebUrl:
     def parse(cls, text: str) -> Self:
         """Take a URL apart. Raises UrlBlocked if it is none, or none of those that are fetched."""
         try:
-            if len(text.encode()) > LONGEST or _NEVER.search(text):
+            if len(text.encode()) > MAX_URL or _NEVER.search(text):
                 raise ValueError("too long, or with control characters")
             parts = urlsplit(text.strip())
             if "@" in parts.netloc:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from embeddings.errors import NotFound, UsageError
-from indexer.pipeline.progress import Failure, Progress
+from indexer.pipeline.progress import Failure, IndexProgress
 from indexer.sources.base import Source
 from indexer.sources.open_source import open_source
 
@@ -22,7 +22,7 @@ def new_id() -> str:
     return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
 
 
-class State(StrEnum):
+class JobStatus(StrEnum):
     """Where a job is. The last four are ends; `retry` begins anew from each of them."""
 
     QUEUED = "queued"
@@ -35,7 +35,7 @@ class State(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more happens by itself."""
-        return self not in (State.QUEUED, State.RUNNING)
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Job:
     """A job as it is now. `reason` says in one sentence why it failed as a whole; `seconds` is the time it ran."""
 
     id: str
-    state: State
+    state: JobStatus
     source: str
     collection: str
     prune: bool = False
@@ -69,11 +69,11 @@ class Job:
     @property
     def seconds_left(self) -> float | None:
         """How long the images found so far will take at this rate; None where that cannot be told."""
-        if self.state is not State.RUNNING or not self.images_per_second:
+        if self.state is not JobStatus.RUNNING or not self.images_per_second:
             return None
         return round((self.found - self.finished) / self.images_per_second, 1)
 
-    def after(self, progress: Progress, seconds: float) -> "Job":
+    def after(self, progress: IndexProgress, seconds: float) -> "Job":
         """Return the job with the counts of a run."""
         return replace(self, **progress.counts, seconds=round(seconds, 3))
 

@@ -11,16 +11,16 @@ from queue import Empty, SimpleQueue
 from embeddings.embedder import Embedder
 from embeddings.errors import LookalikeError, NotFound, UsageError
 from embeddings.utils import Closing, write_atomically
-from indexer.jobs.base import Job, Libraries, State, new_id
+from indexer.jobs.base import Job, JobStatus, Libraries, new_id
 from indexer.pipeline.index_source import index_source
-from indexer.pipeline.progress import Failure, Listener, Progress
+from indexer.pipeline.progress import Failure, IndexProgress, Listener
 from store.base import Store
 
 log = logging.getLogger(__name__)
 
-KEPT_SECONDS = 2.0  # between two records of a running job's progress
+SAVE_SECONDS = 2.0  # between two records of a running job's progress
 WAIT_SECONDS = 0.2
-MOST_JOBS = 1000  # ended ones beyond are forgotten, the oldest first
+MAX_JOBS = 1000  # ended ones beyond are forgotten, the oldest first
 
 
 class _Stopped(Exception):
@@ -52,7 +52,7 @@ class LocalJobs(Closing):
 
     def start(self, source: str, collection: str, prune: bool = False) -> Job:
         self.libraries.check(source)
-        job = Job(new_id(), State.QUEUED, source, collection, prune)
+        job = Job(new_id(), JobStatus.QUEUED, source, collection, prune)
         return self._enqueue(job)
 
     def get(self, job_id: str) -> Job:
@@ -73,9 +73,9 @@ class LocalJobs(Closing):
     def cancel(self, job_id: str) -> Job:
         with self._lock:
             job = self.get(job_id)
-            if job.state is State.QUEUED:
-                return self._keep(replace(job, state=State.CANCELLED))
-            if job.state is State.RUNNING:
+            if job.state is JobStatus.QUEUED:
+                return self._keep(replace(job, state=JobStatus.CANCELLED))
+            if job.state is JobStatus.RUNNING:
                 self._cancelled.add(job_id)
             return job
 
@@ -85,7 +85,7 @@ class LocalJobs(Closing):
             if not job.state.ended:
                 raise UsageError(f"the job {job_id} is {job.state}: cancel it first", field="id")
             self._cancelled.discard(job_id)
-            return self._enqueue(Job(job.id, State.QUEUED, job.source, job.collection, job.prune))
+            return self._enqueue(Job(job.id, JobStatus.QUEUED, job.source, job.collection, job.prune))
 
     def ready(self) -> None:
         """Jobs can be taken as long as this process lives."""
@@ -108,37 +108,37 @@ class LocalJobs(Closing):
                 job = self.get(self._queue.get(timeout=WAIT_SECONDS))
             except (Empty, NotFound):
                 continue
-            if job.state is State.QUEUED:  # and not cancelled since
+            if job.state is JobStatus.QUEUED:  # and not cancelled since
                 self._run(job)
 
     def _run(self, job: Job) -> None:
         started = kept = time.monotonic()
-        self._keep(replace(job, state=State.RUNNING))
-        latest = Progress()
+        self._keep(replace(job, state=JobStatus.RUNNING))
+        latest = IndexProgress()
 
-        def listen(progress: Progress) -> None:
+        def listen(progress: IndexProgress) -> None:
             nonlocal latest, kept
             latest = progress
             if self._closing.is_set() or job.id in self._cancelled:
                 raise _Stopped
             now = time.monotonic()
-            running = replace(job, state=State.RUNNING).after(progress, now - started)
+            running = replace(job, state=JobStatus.RUNNING).after(progress, now - started)
             with self._lock:
                 self._jobs[job.id] = running
-            if now - kept > KEPT_SECONDS:
+            if now - kept > SAVE_SECONDS:
                 kept = now
                 self._keep(running)
 
-        state, reason = State.DONE, None
+        state, reason = JobStatus.DONE, None
         try:
             self._index(job, listen)
         except _Stopped:
-            state = State.QUEUED if self._closing.is_set() else State.CANCELLED
+            state = JobStatus.QUEUED if self._closing.is_set() else JobStatus.CANCELLED
         except LookalikeError as error:
-            state, reason = State.FAILED, error.message
+            state, reason = JobStatus.FAILED, error.message
             log.warning("job %s failed: %s", job.id, error.message)
-        if state is State.DONE and latest.failures:
-            state = State.DONE_WITH_FAILURES
+        if state is JobStatus.DONE and latest.failures:
+            state = JobStatus.DONE_WITH_FAILURES
         with self._lock:
             self._failures[job.id] = list(latest.failures)
             self._keep(replace(job, state=state, reason=reason).after(latest, time.monotonic() - started))
@@ -162,7 +162,7 @@ class LocalJobs(Closing):
 
     def _forget(self) -> None:
         ended = [job.id for job in self._jobs.values() if job.state.ended]
-        for job_id in ended[: max(0, len(self._jobs) - MOST_JOBS)]:
+        for job_id in ended[: max(0, len(self._jobs) - MAX_JOBS)]:
             del self._jobs[job_id]
             self._failures.pop(job_id, None)
             self._file(job_id).unlink(missing_ok=True)
@@ -171,14 +171,14 @@ class LocalJobs(Closing):
         for file in sorted(self._folder.glob("*.json")):
             try:
                 document = json.loads(file.read_text(encoding="utf-8"))
-                job = Job(**document["job"] | {"state": State(document["job"]["state"])})
+                job = Job(**document["job"] | {"state": JobStatus(document["job"]["state"])})
                 failures = [Failure(**failure) for failure in document["failures"]]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 log.warning("%s is not a job's record: %s", file, error)
                 continue
             self._jobs[job.id], self._failures[job.id] = job, failures
             if not job.state.ended:
-                self._enqueue(replace(job, state=State.QUEUED))
+                self._enqueue(replace(job, state=JobStatus.QUEUED))
 
     def _file(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.json"

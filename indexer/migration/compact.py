@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 
 from embeddings.errors import LookalikeError, StoreUnavailable, UsageError
-from indexer.migration.recall import Exact, milliseconds_a_query
-from indexer.migration.row_hashes import Marks
-from indexer.migration.sync import Follower
+from indexer.migration.recall import ExactRecall, milliseconds_a_query
+from indexer.migration.row_hashes import RowHashes
+from indexer.migration.sync import ChangeSync
 from indexer.pipeline.lister import chunks
 from indexer.pipeline.writer import Writer
 from store.base import Store
@@ -72,9 +72,9 @@ class Compaction:
     def build(self) -> Measured:
         """Fit, project, check and measure; nobody notices yet. Raises StoreUnavailable if rows did not arrive."""
         projection, queries = self._fit()
-        self._compact = self._store.beside(self._full.name, projection)
-        exact = Exact(queries)
-        self._follower = Follower(self._full, self._compact, self._project(exact), list)
+        self._compact = self._store.create_sibling(self._full.name, projection)
+        exact = ExactRecall(queries)
+        self._follower = ChangeSync(self._full, self._compact, self._project(exact), list)
         self._compact.flush()
         self._catch_up()
         self._verify(projection, queries)
@@ -83,7 +83,7 @@ class Compaction:
             rows=self._compact.count(),
             dimension_before=self._full.model.dimension,
             dimension=self._dimension,
-            kept=exact.kept(self._full, self._compact),
+            kept=exact.recall_at_10(self._full, self._compact),
             queries=len(queries),
             ms_before=before,
             ms_after=after,
@@ -123,7 +123,7 @@ class Compaction:
                 moments.add(np.stack(chosen))
         return moments.projection(self._dimension, self._whitening), sample
 
-    def _project(self, exact: Exact) -> Marks:
+    def _project(self, exact: ExactRecall) -> RowHashes:
         """Write every row and return what was written."""
         with Writer(self._compact) as writer:
 
@@ -134,7 +134,7 @@ class Compaction:
                     writer.add(block)
                     yield from block
 
-            return Marks(written())
+            return RowHashes(written())
 
     def _catch_up(self) -> None:
         self._follower.catch_up(lambda rows: self._stage("check", self._full.count(), rows))

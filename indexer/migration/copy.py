@@ -13,7 +13,7 @@ import numpy as np
 
 from embeddings.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
 from embeddings.models.identity import ModelIdentity
-from indexer.migration.row_hashes import Ids, Marks, lacking, mark
+from indexer.migration.row_hashes import Ids, RowHashes, lacking, row_hash
 from indexer.migration.upload_files import Uploads
 from indexer.pipeline.writer import Writer
 from store.base import Collection, Store
@@ -105,14 +105,14 @@ class _Copy:
 
     def run(self, merge: bool) -> CopyProgress:
         """Compare, copy and verify."""
-        there = Marks(self._stage("compare", self._target.count(), self._target.scan()))
+        there = RowHashes(self._stage("compare", self._target.count(), self._target.scan()))
         if len(there) and not merge:
             self._check_alone(there)
         self._copy(there)
         self._verify()
         return self._progress
 
-    def _check_alone(self, there: Marks) -> None:
+    def _check_alone(self, there: RowHashes) -> None:
         others = lacking(there.ids, Ids(known.id for known in self._source.known()).hashes)
         if others:
             raise UsageError(
@@ -121,7 +121,7 @@ class _Copy:
                 field="collection",
             )
 
-    def _copy(self, there: Marks) -> None:
+    def _copy(self, there: RowHashes) -> None:
         try:
             with Writer(self._target) as writer:
                 for row in self._stage("copy", self._source.count(), self._source.scan(with_vectors=True)):
@@ -130,12 +130,12 @@ class _Copy:
             if self._progress.copied:
                 self._target.flush()
 
-    def _take(self, row: Row, there: Marks, writer: Writer) -> None:
+    def _take(self, row: Row, there: RowHashes, writer: Writer) -> None:
         """Send one row over unless the target has it."""
         progress = self._progress
         progress.found += 1
         self._read.add(row.id)
-        found, ours = there.find(row.id), mark(row)
+        found, ours = there.find(row.id), row_hash(row)
         if found is not None and found.indexed_at > ours.indexed_at:
             progress.kept += 1
             return
@@ -153,7 +153,7 @@ class _Copy:
         if self._uploads is None:
             return
         try:
-            self._progress.files += self._uploads.bring(row)
+            self._progress.files += self._uploads.copy_file(row)
         except NotFound:
             self._progress.missing.append(row.id)
 
@@ -198,4 +198,4 @@ def _alike(row: Row, other: Row | None) -> bool:
     """Whether two rows are the same with their vectors."""
     if other is None or row.vector is None or other.vector is None:
         return False
-    return mark(row) == mark(other) and bool(np.allclose(row.vector, other.vector, rtol=0, atol=_TOLERANCE))
+    return row_hash(row) == row_hash(other) and bool(np.allclose(row.vector, other.vector, rtol=0, atol=_TOLERANCE))

@@ -14,7 +14,7 @@ TIMED = 30
 _TIE = 1e-5
 
 
-class Exact:
+class ExactRecall:
     """The exact nearest rows of some rows of a collection, whose vectors come by in blocks.
 
     `rows` have their full vectors, of length one.
@@ -36,7 +36,7 @@ class Exact:
         together = np.concatenate([self._best, scores], axis=1)
         self._best = -np.partition(-together, NEAREST - 1, axis=1)[:, :NEAREST]
 
-    def kept(self, full: Collection, compact: Collection) -> float:
+    def recall_at_10(self, full: Collection, compact: Collection) -> float:
         """Return recall@10: the share of the nearest in `compact` that score no less than the tenth in full.
 
         Rows at the same distance count alike (as in ann-benchmarks).

@@ -10,17 +10,17 @@ from embeddings.errors import LookalikeError
 from embeddings.settings import Settings
 from indexer.pipeline.lister import chunks
 from store.base import Store
-from store.image_files import Shelves
+from store.image_files import ImageFiles
 from store.records import Row
 
 
-class Again:
+class ReEmbedder:
     """Embeds rows from their images; the model is loaded when the first is asked for. A context manager."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        self._shelves = Shelves(settings.data, settings.max_bytes)
+        self._shelves = ImageFiles(settings.data, settings.max_bytes)
         self._embedder: Embedder | None = None
 
     def __enter__(self) -> Self:

@@ -11,8 +11,8 @@ import numpy as np
 
 from embeddings.errors import UsageError
 from indexer.migration.compact import TELL_ROWS, Listener
-from indexer.migration.row_hashes import Marks
-from indexer.migration.sync import Follower
+from indexer.migration.row_hashes import RowHashes
+from indexer.migration.sync import ChangeSync
 from store.base import Store
 from store.records import Row
 
@@ -42,7 +42,7 @@ class Restoring:
                 f"the full vectors of {name!r} are not kept here any more: index its images into a new collection"
             )
         self._full = full
-        self._follower = Follower(self._compact, full, Marks(full.scan()), self._fill)
+        self._follower = ChangeSync(self._compact, full, RowHashes(full.scan()), self._fill)
 
     def prepare(self) -> int:
         """Bring all that changed into the full collection, which nobody sees yet; return how many rows that were."""

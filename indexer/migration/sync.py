@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from indexer.migration.row_hashes import Marks, lacking, mark
+from indexer.migration.row_hashes import RowHashes, lacking, row_hash
 from indexer.pipeline.lister import chunks
 from store.base import Collection
 from store.records import Row
 
-ROWS_A_CALL = 256
+ROWS_PER_CALL = 256
 Watch = Callable[[Iterable[Row]], Iterator[Row]]
 
 
-class Follower:
+class ChangeSync:
     """Brings the changes of `source` into `target`; `before` is the source as the target has it.
 
     `fill` turns rows of the source into those that the target takes; those that it leaves out are not in the target
@@ -25,7 +25,7 @@ class Follower:
     """
 
     def __init__(
-        self, source: Collection, target: Collection, before: Marks, fill: Callable[[list[Row]], list[Row]]
+        self, source: Collection, target: Collection, before: RowHashes, fill: Callable[[list[Row]], list[Row]]
     ) -> None:
         self._source = source
         self._target = target
@@ -39,15 +39,15 @@ class Follower:
         def noted() -> Iterator[Row]:
             for row in watch(self._source.scan()):
                 found = self._before.find(row.id)
-                if found is None or found.content != mark(row).content:
+                if found is None or found.content != row_hash(row).content:
                     changed.append(row.id)
                 yield row
 
-        now = Marks(noted())
+        now = RowHashes(noted())
         gone = self._gone(now)
-        for some in chunks(changed, ROWS_A_CALL):
+        for some in chunks(changed, ROWS_PER_CALL):
             self._bring(some)
-        for some in chunks(gone, ROWS_A_CALL):
+        for some in chunks(gone, ROWS_PER_CALL):
             self._remove(some)
         self._before = now
         return len(changed) + len(gone)
@@ -57,7 +57,7 @@ class Follower:
         there = np.fromiter((hash(known.id) for known in self._target.known()), np.int64)
         return lacking(self._before.ids, there)
 
-    def _gone(self, now: Marks) -> list[str]:
+    def _gone(self, now: RowHashes) -> list[str]:
         if not lacking(self._before.ids, now.ids):
             return []
         ids = [known.id for known in self._target.known()]
@@ -77,5 +77,5 @@ class Follower:
 
     def _remove(self, ids: Sequence[str]) -> None:
         """Remove rows that the source has no more, unless the target has them in another version."""
-        same = [row.id for row in self._target.fetch(ids) if mark(row) == self._before.find(row.id)]
+        same = [row.id for row in self._target.fetch(ids) if row_hash(row) == self._before.find(row.id)]
         self._target.delete(same)

@@ -19,7 +19,7 @@ class Uploads:
         self._source = source
         self._target = target
 
-    def bring(self, row: Row) -> bool:
+    def copy_file(self, row: Row) -> bool:
         """Put the file of an uploaded picture where its copied row looks for it; return False if it is there already.
 
         Where both folders are on one disk the file takes no more room: uploads are replaced, never changed.

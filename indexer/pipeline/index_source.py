@@ -8,32 +8,32 @@ from collections.abc import Iterator
 
 from embeddings.embedder import Embedder
 from indexer.pipeline.difference import difference
-from indexer.pipeline.ledger import Ledger
-from indexer.pipeline.lister import Ahead
-from indexer.pipeline.pipeline import Indexing
-from indexer.pipeline.progress import Listener, Progress
-from indexer.pipeline.pruning import Presence
+from indexer.pipeline.ledger import WritableCollection
+from indexer.pipeline.lister import PrefetchIterator
+from indexer.pipeline.pipeline import IndexPipeline
+from indexer.pipeline.progress import IndexProgress, Listener
+from indexer.pipeline.pruning import SeenIds
 from indexer.sources.base import Reference, Source, Unlistable
 
 
 def index_source(
-    source: Source, collection: Ledger, embedder: Embedder, max_bytes: int, prune: bool, listener: Listener
-) -> Progress:
+    source: Source, collection: WritableCollection, embedder: Embedder, max_bytes: int, prune: bool, listener: Listener
+) -> IndexProgress:
     """Make `collection` hold every image of the source.
 
     Images whose size and change time are known are not opened; those whose bytes are known are copied from the row
     that has them. `prune` removes the rows of images that are gone. `listener` is called again and again with the
     progress, which is also returned. An exception, KeyboardInterrupt included, leaves written what was ready.
     """
-    progress, presence = Progress(), Presence()
-    indexing = Indexing(source, collection, embedder, max_bytes, progress, listener)
+    progress, presence = IndexProgress(), SeenIds()
+    indexing = IndexPipeline(source, collection, embedder, max_bytes, progress, listener)
 
-    def new(listed: Ahead[Reference | Unlistable]) -> Iterator[Reference]:
+    def new(listed: PrefetchIterator[Reference | Unlistable]) -> Iterator[Reference]:
         """Yield what is not in the collection as it is in the source."""
         for block in difference(source.name, listed, collection):
             progress.found = listed.found
             for item in block.unlistable:
-                presence.hide(item.path)
+                presence.mark_unreadable(item.path)
                 indexing.fail(item.path, item.error)
             presence.add(block.ids)
             progress.skipped += block.unchanged
@@ -42,7 +42,7 @@ def index_source(
         progress.found = listed.found
 
     try:
-        with Ahead(source.references()) as listed:
+        with PrefetchIterator(source.references()) as listed:
             indexing.add(new(listed))
         if prune:
             gone = list(dict.fromkeys([*presence.gone(source.name, collection), *indexing.moved]))

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from store.records import Known, Row
+from store.records import IndexedFile, Row
 
 
-class Ledger(Protocol):
+class WritableCollection(Protocol):
     """A part of store.base.Collection."""
 
     def upsert(self, rows: Sequence[Row]) -> None:
@@ -15,11 +15,11 @@ class Ledger(Protocol):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove rows; ids that do not exist are passed over."""
 
-    def known(self, source: str | None = None) -> Iterator[Known]:
+    def known(self, source: str | None = None) -> Iterator[IndexedFile]:
         """Yield what is known of every row (of one source), as of the call's start."""
 
-    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
-        """Return what is known of the rows with these ids, by id; unless `sure`, others' may be as seconds ago."""
+    def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
+        """Return what is known of the rows with these ids, by id; unless `strong`, others' may be as seconds ago."""
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         """Return, for each content hash that is in the collection, one row with its vector."""

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-A_PART = 250
-PARTS_AHEAD = 400  # 100,000 references, some 20 MB
+BATCH_SIZE = 250
+BATCHES_AHEAD = 400  # 100,000 references, some 20 MB
 LOOK_SECONDS = 0.2
 
 
@@ -20,7 +20,7 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-class Ahead(Iterator[T]):
+class PrefetchIterator(Iterator[T]):
     """Iterates over what another thread takes from `items`; a context manager, so that the thread ends.
 
     `found` is the number of items that were taken so far. What `items` raises is raised here, in its place.
@@ -29,13 +29,13 @@ class Ahead(Iterator[T]):
     def __init__(self, items: Iterable[T]) -> None:
         """Start to take items."""
         self.found = 0
-        self._parts: queue.Queue[list[T] | BaseException | None] = queue.Queue(PARTS_AHEAD)
+        self._parts: queue.Queue[list[T] | BaseException | None] = queue.Queue(BATCHES_AHEAD)
         self._stopped = threading.Event()
         self._here: Iterator[T] = iter(())
         self._thread = threading.Thread(target=self._take, args=(items,), name="list", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> "Ahead[T]":
+    def __enter__(self) -> "PrefetchIterator[T]":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +56,7 @@ class Ahead(Iterator[T]):
 
     def _take(self, items: Iterable[T]) -> None:
         try:
-            for part in chunks(items, A_PART):
+            for part in chunks(items, BATCH_SIZE):
                 self.found += len(part)
                 if not self._hand_over(part):
                     return

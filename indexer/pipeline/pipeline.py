@@ -14,16 +14,16 @@ from embeddings.embedder import BATCH, Embedding
 from embeddings.errors import ImageError
 from embeddings.imaging.decode import Box, DecodedImage
 from indexer.pipeline.difference import reference_id
-from indexer.pipeline.ledger import Ledger
+from indexer.pipeline.ledger import WritableCollection
 from indexer.pipeline.lister import chunks
-from indexer.pipeline.progress import Listener, Progress
+from indexer.pipeline.progress import IndexProgress, Listener
 from indexer.pipeline.reader import Content, Read, read_ahead
 from indexer.pipeline.writer import Writer
 from indexer.sources.base import Reference, Source
 from indexer.sources.folder import file_is_gone
 from store.locations import local_file
 from store.records import Row
-from store.row_builder import FileFacts, copied_row, embedded_row
+from store.row_builder import FileInfo, copied_row, embedded_row
 
 LOOKED_UP = 64  # contents that are looked up in one go
 DECODES_AHEAD = 4 * BATCH
@@ -36,7 +36,7 @@ class _New:
     """An image that is not in the collection as it is now."""
 
     id: str
-    facts: FileFacts
+    info: FileInfo
     reference: Reference
 
 
@@ -59,7 +59,7 @@ class Embeds(Protocol):
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]: ...
 
 
-class Indexing:
+class IndexPipeline:
     """Writes rows for references to images of one source; those whose bytes are known are copied, not embedded.
 
     `moved` has the ids of the rows that were copied and whose own image is gone.
@@ -68,10 +68,10 @@ class Indexing:
     def __init__(
         self,
         source: Source,
-        collection: Ledger,
+        collection: WritableCollection,
         embedder: Embeds,
         max_bytes: int,
-        progress: Progress,
+        progress: IndexProgress,
         listener: Listener,
     ) -> None:
         """Take where from and where to; `listener` is called with `progress` again and again."""
@@ -84,7 +84,7 @@ class Indexing:
         self._listener = listener
         self._begun: set[int] = set()  # hashes of contents whose first file this run embeds
         self._unusable: dict[str, ImageError] = {}  # contents that failed
-        self._twins: list[Reference] = []  # files with the bytes of one that is being embedded
+        self._duplicates: list[Reference] = []  # files with the bytes of one that is being embedded
 
     def add(self, references: Iterable[Reference]) -> None:
         """Write a row for every image, or count its failure.
@@ -95,10 +95,10 @@ class Indexing:
             while True:
                 self._embed(read_ahead(self._source, references, self._max_bytes), writer)
                 writer.drain()
-                if not self._twins:
+                if not self._duplicates:
                     return
                 self._begun.clear()
-                references, self._twins = self._twins, []
+                references, self._duplicates = self._duplicates, []
 
     def _embed(self, read: Iterable[Read], writer: Writer) -> None:
         """Embed what must be: the network runs one batch, a second thread prepares the next, this one makes rows."""
@@ -114,7 +114,7 @@ class Indexing:
 
     def _finish(self, running: _Running, writer: Writer) -> None:
         embeddings = zip(running.batch, running.future.result(), strict=True)
-        writer.add([embedded_row(new.id, new.facts, embedding, new.reference.meta) for new, embedding in embeddings])
+        writer.add([embedded_row(new.id, new.info, embedding, new.reference.meta) for new, embedding in embeddings])
         self._progress.indexed += len(running.batch)
         self._tell()
 
@@ -123,11 +123,11 @@ class Indexing:
         ahead: deque[_Decoding] = deque()
         held = 0
         for new, content in self._unknown(read, writer):
-            while ahead and (len(ahead) >= DECODES_AHEAD or held + new.facts.bytes > BYTES_AHEAD):
-                held -= ahead[0].new.facts.bytes
+            while ahead and (len(ahead) >= DECODES_AHEAD or held + new.info.bytes > BYTES_AHEAD):
+                held -= ahead[0].new.info.bytes
                 yield from self._result(ahead.popleft())
             ahead.append(_Decoding(new, self._embedder.submit(content.data)))
-            held += new.facts.bytes
+            held += new.info.bytes
         while ahead:
             yield from self._result(ahead.popleft())
 
@@ -135,7 +135,7 @@ class Indexing:
         try:
             yield decoding.new, decoding.future.result()
         except ImageError as error:
-            self._unusable[decoding.new.facts.content_hash] = error
+            self._unusable[decoding.new.info.content_hash] = error
             self.fail(decoding.new.reference.path, error)
 
     def _unknown(self, read: Iterable[Read], writer: Writer) -> Iterator[tuple[_New, Content]]:
@@ -149,7 +149,7 @@ class Indexing:
                 elif content.hash in self._unusable:
                     self.fail(reference.path, self._unusable[content.hash])
                 elif hash(content.hash) in self._begun:
-                    self._twins.append(reference)
+                    self._duplicates.append(reference)
                 elif content.hash in originals:
                     writer.add([self._copy(self._new(reference, content), originals[content.hash])])
                 else:
@@ -163,7 +163,7 @@ class Indexing:
         self._progress.copied += 1
         self._tell()
         kept = original.meta if moved or new.id == original.id else None
-        return copied_row(new.id, new.facts, original, kept if new.reference.meta is None else new.reference.meta)
+        return copied_row(new.id, new.info, original, kept if new.reference.meta is None else new.reference.meta)
 
     def _is_gone(self, row: Row) -> bool:
         """Return whether a row's image surely is not there any more, in this source or elsewhere on this machine."""
@@ -173,10 +173,8 @@ class Indexing:
         return file is not None and file_is_gone(file)
 
     def _new(self, reference: Reference, content: Content) -> _New:
-        facts = FileFacts(
-            self._source.name, reference.path, content.hash, len(content.data), reference.modified_at or 0
-        )
-        return _New(reference_id(self._source.name, reference), facts, reference)
+        info = FileInfo(self._source.name, reference.path, content.hash, len(content.data), reference.modified_at or 0)
+        return _New(reference_id(self._source.name, reference), info, reference)
 
     def fail(self, path: str, error: ImageError) -> None:
         """Count an image, or a part of the source, that cannot be indexed."""

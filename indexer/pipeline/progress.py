@@ -17,7 +17,7 @@ class Failure:
 
 
 @dataclass
-class Progress:
+class IndexProgress:
     """The running count of one run; `found` is set once the source is listed."""
 
     found: int = 0
@@ -54,4 +54,4 @@ class Progress:
         self.failures.append(Failure(path, error.code, error.message))
 
 
-Listener = Callable[[Progress], None]
+Listener = Callable[[IndexProgress], None]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from indexer.pipeline.ledger import Ledger
+from indexer.pipeline.ledger import WritableCollection
 
 
-class Presence:
+class SeenIds:
     """Remembers the ids of a listing, a few dozen bytes each, and the places that could not be looked at."""
 
     def __init__(self) -> None:
@@ -16,11 +16,11 @@ class Presence:
         """Take note of images that are there."""
         self._present.update(map(hash, ids))
 
-    def hide(self, path: str) -> None:
+    def mark_unreadable(self, path: str) -> None:
         """Take note of a place that could not be looked at: whatever lies below may well be there."""
         self._unlistable.add(path)
 
-    def gone(self, source: str, collection: Ledger) -> Iterator[str]:
+    def gone(self, source: str, collection: WritableCollection) -> Iterator[str]:
         """Yield the ids of the rows of this source whose images it does not have any more."""
         for known in collection.known(source):
             if hash(known.id) not in self._present and not self._hidden(known.path):

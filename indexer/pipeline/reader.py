@@ -10,8 +10,8 @@ from embeddings.imaging.decode import content_hash
 from indexer.sources.base import Reference, Source
 
 READERS = 8
-MOST_FILES = 128
-MOST_BYTES = 64_000_000
+MAX_FILES = 128
+MAX_BYTES = 64_000_000
 UNKNOWN_BYTES = 1_000_000  # what is set aside for an image whose source does not tell its size
 
 
@@ -29,14 +29,14 @@ Read = tuple[Reference, Content | ImageError]
 def read_ahead(source: Source, references: Iterable[Reference], max_bytes: int) -> Iterator[Read]:
     """Yield every image's bytes, or why there are none, in the order given.
 
-    At most MOST_FILES images and about MOST_BYTES bytes (or one image) are held that were not yielded yet.
+    At most MAX_FILES images and about MAX_BYTES bytes (or one image) are held that were not yielded yet.
     """
     waiting: deque[tuple[Reference, Future[Content | ImageError]]] = deque()
     held = 0
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
         try:
             for reference in references:
-                while waiting and (len(waiting) >= MOST_FILES or held + _size(reference) > MOST_BYTES):
+                while waiting and (len(waiting) >= MAX_FILES or held + _size(reference) > MAX_BYTES):
                     held -= _size(waiting[0][0])
                     yield _finished(*waiting.popleft())
                 waiting.append((reference, threads.submit(_read, source, reference, max_bytes)))

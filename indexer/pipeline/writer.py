@@ -7,17 +7,17 @@ from types import TracebackType
 from typing import Self
 
 from embeddings.errors import LookalikeError
-from indexer.pipeline.ledger import Ledger
+from indexer.pipeline.ledger import WritableCollection
 from store.records import Row
 
-ROWS_A_CALL = 256
+ROWS_PER_CALL = 256
 WAITING_CALLS = 2
 
 
 class Writer:
     """A context manager; leaving it writes what is left, unless an earlier write failed."""
 
-    def __init__(self, collection: Ledger) -> None:
+    def __init__(self, collection: WritableCollection) -> None:
         """Write to `collection`; the thread starts at once."""
         self._collection = collection
         self._rows: list[Row] = []
@@ -42,7 +42,7 @@ class Writer:
         """Take rows to write; waits while the store is behind. Raises what an earlier write raised."""
         self._check()
         self._rows.extend(rows)
-        if len(self._rows) >= ROWS_A_CALL:
+        if len(self._rows) >= ROWS_PER_CALL:
             self._send()
 
     def drain(self) -> None:

@@ -7,7 +7,7 @@ from celery.worker.request import Request
 log = logging.getLogger(__name__)
 
 
-class LoudRequest(Request):
+class StrictAckRequest(Request):
     """A message in work, whose worker connects anew where the acknowledgement does not get through.
 
     Celery's own only logs that. The message then counts as being in work for good, and when as many have been lost as a

@@ -9,22 +9,22 @@ from typing import ParamSpec, TypeVar
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from embeddings.errors import ImageError, LookalikeError, QueueUnavailable, StoreUnavailable
-from indexer.pipeline.ledger import Ledger
-from indexer.queue.job_store import Records
-from store.records import Known, Row
+from indexer.pipeline.ledger import WritableCollection
+from indexer.queue.job_store import JobStore
+from store.records import IndexedFile, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
-LONGEST_WAIT = 10.0
+MAX_WAIT = 10.0
 
 
-class Dropped(RuntimeError):
+class Superseded(RuntimeError):
     """The job was cancelled, or what is being done belongs to an earlier round of it."""
 
 
-class HandedBack(RuntimeError):
+class Requeued(RuntimeError):
     """The worker leaves, or has been at this for as long as it may: the rest is for another."""
 
 
@@ -34,7 +34,7 @@ class NotReached(ImageError):
     code = "not_reached"
 
 
-class Stop:
+class StopCondition:
     """Tells whoever works on a round of a job when to stop; safe to use from several threads."""
 
     def __init__(
@@ -48,14 +48,14 @@ class Stop:
         self._looked = time.monotonic()
 
     @classmethod
-    def of_round(
-        cls, records: Records, job_id: str, round_: int, leaving: threading.Event, seconds: float = math.inf
-    ) -> "Stop":
+    def for_round(
+        cls, job_store: JobStore, job_id: str, round_: int, leaving: threading.Event, seconds: float = math.inf
+    ) -> "StopCondition":
         """Stop when `leaving` is set, when the job is not in that round any more, or after `seconds`."""
         return cls(
             leaving,
-            lambda: records.is_current(job_id, round_),
-            lambda message: records.note(job_id, round_, waits=message),
+            lambda: job_store.is_current(job_id, round_),
+            lambda message: job_store.note(job_id, round_, waits=message),
             seconds,
         )
 
@@ -74,22 +74,22 @@ class Stop:
     def check_current(self) -> None:
         """Raise Dropped if nobody wants this any more."""
         if self._quietly(self._is_current) is False:
-            raise Dropped
+            raise Superseded
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raises HandedBack when it is over, and Dropped."""
+        """Wait. Raises Requeued when it is over, and Dropped."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._leaving.wait(min(left, LOOK_SECONDS))
             if self.over:
-                raise HandedBack
+                raise Requeued
             self.look()
 
-    def patiently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def retrying(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function until store and queue answer; raises as `sleep`, and what else it raises."""
         for attempt in Retrying(
             retry=retry_if_exception_type((StoreUnavailable, QueueUnavailable)),
-            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT),
+            wait=wait_random_exponential(multiplier=0.5, max=MAX_WAIT),
             sleep=self.sleep,
             before_sleep=lambda state: self._tell(state.outcome.exception() if state.outcome else None),
         ):
@@ -109,32 +109,32 @@ class Stop:
             return None
 
 
-class Patient:
-    """A collection that waits where the store does not answer, instead of failing; see Ledger."""
+class RetryingCollection:
+    """A collection that waits where the store does not answer, instead of failing; see WritableCollection."""
 
-    def __init__(self, collection: Ledger, stop: Stop) -> None:
+    def __init__(self, collection: WritableCollection, stop: StopCondition) -> None:
         """Wait until `stop`."""
         self._collection = collection
         self._stop = stop
 
     def upsert(self, rows: Sequence[Row]) -> None:
         self._stop.check_current()  # nothing is written for a job that was cancelled
-        self._stop.patiently(self._collection.upsert, rows)
+        self._stop.retrying(self._collection.upsert, rows)
 
     def delete(self, ids: Sequence[str]) -> None:
-        self._stop.patiently(self._collection.delete, ids)
+        self._stop.retrying(self._collection.delete, ids)
 
-    def known(self, source: str | None = None) -> Iterator[Known]:
+    def known(self, source: str | None = None) -> Iterator[IndexedFile]:
         return self._collection.known(source)  # who iterates must begin anew where it breaks off
 
-    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
-        return self._stop.patiently(self._collection.known_among, ids, sure)
+    def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
+        return self._stop.retrying(self._collection.lookup, ids, strong)
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
-        return self._stop.patiently(self._collection.find_content, hashes)
+        return self._stop.retrying(self._collection.find_content, hashes)
 
     def flush(self) -> None:
-        self._stop.patiently(self._collection.flush)
+        self._stop.retrying(self._collection.flush)
 
 
 def reason(error: LookalikeError) -> str:

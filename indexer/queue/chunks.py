@@ -41,7 +41,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedImage:
     """A path of the source, as the source has it, and the failure as people are shown it."""
 
     path: str
@@ -49,13 +49,13 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChunkResult:
     """What became of a chunk's references."""
 
     indexed: int = 0
     copied: int = 0
     removed: int = 0
-    failed: tuple[Failed, ...] = ()
+    failed: tuple[FailedImage, ...] = ()
 
     @property
     def counts(self) -> str:
@@ -63,11 +63,11 @@ class Outcome:
         return f"{self.indexed},{self.copied},{self.removed},{len(self.failed)}"
 
 
-def to_text(failed: Sequence[Failed]) -> str:
+def to_text(failed: Sequence[FailedImage]) -> str:
     """Return failures as a record has them, '' for none."""
     return json.dumps([[f.path, f.failure.path, f.failure.code, f.failure.message] for f in failed]) if failed else ""
 
 
-def from_text(text: str) -> list[Failed]:
+def from_text(text: str) -> list[FailedImage]:
     """Read a record's failures."""
-    return [Failed(path, Failure(shown, code, message)) for path, shown, code, message in json.loads(text)]
+    return [FailedImage(path, Failure(shown, code, message)) for path, shown, code, message in json.loads(text)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from embeddings.errors import ModelMismatch
 from embeddings.models.identity import ModelIdentity
 from indexer.jobs.base import Libraries
-from indexer.pipeline.ledger import Ledger
-from indexer.queue.job_specs import Order
+from indexer.pipeline.ledger import WritableCollection
+from indexer.queue.job_specs import JobSpec
 from indexer.sources.base import Source
 from store.base import Store
 
@@ -16,14 +16,14 @@ KEPT = 8
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedJob:
     """What a job reads and where it writes."""
 
     source: Source
-    collection: Ledger
+    collection: WritableCollection
 
 
-class Openings:
+class JobResources:
     """Opens what orders name; safe to use from several threads."""
 
     def __init__(self, store: Store, identity: ModelIdentity, libraries: Libraries) -> None:
@@ -32,26 +32,26 @@ class Openings:
         self._identity = identity
         self._libraries = libraries
         self._lock = threading.Lock()
-        self._opened: OrderedDict[Order, Opened] = OrderedDict()
+        self._opened: OrderedDict[JobSpec, OpenedJob] = OrderedDict()
 
-    def open(self, order: Order) -> Opened:
+    def open(self, spec: JobSpec) -> OpenedJob:
         """Return what an order names.
 
         Raises ModelMismatch, NotFound, UsageError, SourceUnavailable or StoreUnavailable.
         """
         with self._lock:
-            if order not in self._opened:
-                self._opened[order] = self._open(order)
+            if spec not in self._opened:
+                self._opened[spec] = self._open(spec)
                 while len(self._opened) > KEPT:
                     self._opened.popitem(last=False)
-            self._opened.move_to_end(order)
-            return self._opened[order]
+            self._opened.move_to_end(spec)
+            return self._opened[spec]
 
-    def _open(self, order: Order) -> Opened:
+    def _open(self, spec: JobSpec) -> OpenedJob:
         mine = self._identity
-        if order.fingerprint != mine.fingerprint:
+        if spec.fingerprint != mine.fingerprint:
             raise ModelMismatch(
-                f"the job was started for the model {order.model} ({order.fingerprint}), and this worker has "
+                f"the job was started for the model {spec.model} ({spec.fingerprint}), and this worker has "
                 f"{mine.name} ({mine.fingerprint}): set LOOKALIKE_MODEL alike everywhere"
             )
-        return Opened(order.open(self._libraries), self._store.create(order.collection, mine))
+        return OpenedJob(spec.open(self._libraries), self._store.create(spec.collection, mine))

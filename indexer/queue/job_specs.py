@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Order:
+class JobSpec:
     """A source to index into a collection with a model of this name and fingerprint.
 
     `source` is the name of a library, or with `library` False a folder, a list or an address that an operator named;
@@ -42,7 +42,7 @@ class Order:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_text(cls, text: str) -> "Order":
+    def from_text(cls, text: str) -> "JobSpec":
         """Read JSON. Raises ValueError or TypeError for what is no order."""
         document = json.loads(text)
         if not isinstance(document, dict):
@@ -50,36 +50,36 @@ class Order:
         return cls(**document)
 
 
-class Orders:
+class JobSpecStore:
     """The orders that were given from this machine and have not ended; files that only their owner can read."""
 
     def __init__(self, folder: Path) -> None:
         """Keep them in `folder`."""
         self._folder = folder
 
-    def keep(self, order: Order) -> None:
+    def keep(self, spec: JobSpec) -> None:
         """Write an order down. Raises DiskFull or StoreUnavailable."""
-        write_atomically(self._file(order.id), order.to_text().encode())
+        write_atomically(self._file(spec.id), spec.to_text().encode())
 
     def forget(self, job_id: str) -> None:
         """Remove an order that has ended."""
         self._file(job_id).unlink(missing_ok=True)
 
-    def get(self, job_id: str) -> Order | None:
+    def get(self, job_id: str) -> JobSpec | None:
         """Return the order of that id, None if it is not one of ours."""
         return self._read(self._file(job_id)) if JOB_ID.fullmatch(job_id) else None
 
-    def __iter__(self) -> Iterator[Order]:
+    def __iter__(self) -> Iterator[JobSpec]:
         for file in sorted(self._folder.glob("*.json")):
-            if order := self._read(file):
-                yield order
+            if spec := self._read(file):
+                yield spec
 
     def _file(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.json"
 
-    def _read(self, file: Path) -> Order | None:
+    def _read(self, file: Path) -> JobSpec | None:
         try:
-            return Order.from_text(file.read_text(encoding="utf-8"))
+            return JobSpec.from_text(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, LookalikeError) as error:

@@ -6,20 +6,20 @@ from enum import IntEnum
 from itertools import chain
 from typing import Any
 
-from indexer.jobs.base import Job, State
+from indexer.jobs.base import Job, JobStatus
 from indexer.pipeline.lister import chunks
 from indexer.queue import lua_scripts
-from indexer.queue.chunks import Chunk, Failed, Outcome, from_text, to_text
-from indexer.queue.job_specs import Order
-from indexer.queue.redis_connection import connect, errors_are_ours
+from indexer.queue.chunks import Chunk, ChunkResult, FailedImage, from_text, to_text
+from indexer.queue.job_specs import JobSpec
+from indexer.queue.redis_connection import connect, translated_errors
 
-KEPT_SECONDS = 30 * 24 * 3600  # that an ended job is told of
+RETENTION_SECONDS = 30 * 24 * 3600  # that an ended job is told of
 PLANNER_SECONDS = 15  # after which whoever is silent is not planning any more
-FAILURES_A_RECORD = 1000
+FAILURES_PER_RECORD = 1000
 COUNTS = ("indexed", "copied", "removed", "failed")
 
 
-class Verdict(IntEnum):
+class ReportResult(IntEnum):
     """What became of a report: it was of an earlier round, others are awaited, or it was the last of its round."""
 
     STALE = 0
@@ -28,11 +28,11 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobState:
     """Where a job is, for those who work on it."""
 
-    order: Order
-    state: State
+    spec: JobSpec
+    state: JobStatus
     round: int
     planned: bool
     idle: float  # seconds since something happened
@@ -40,7 +40,7 @@ class Standing:
     missing: int
 
 
-class Records:
+class JobStore:
     """The jobs in one Redis; safe to use from several threads. Every method raises QueueUnavailable."""
 
     def __init__(self, url: str, prefix: str = "lookalike") -> None:
@@ -63,51 +63,51 @@ class Records:
 
     def ready(self) -> None:
         """Return if Redis answers."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             self._redis.ping()
 
     # what those who give orders do
 
-    def start(self, order: Order) -> int | None:
+    def start(self, spec: JobSpec) -> int | None:
         """Queue a job anew and return the round to go on from, None if it is queued or running."""
-        fields = {"order": order.to_text(), "found": 0, "skipped": 0, "attempts": 0, "missing": -1}
-        with errors_are_ours(self.url):
-            round_ = int(self._again(self._keys(order.id, "active"), [order.id, *_pairs(fields)]))
+        fields = {"order": spec.to_text(), "found": 0, "skipped": 0, "attempts": 0, "missing": -1}
+        with translated_errors(self.url):
+            round_ = int(self._again(self._keys(spec.id, "active"), [spec.id, *_pairs(fields)]))
             if round_ < 0:
                 return None
-            self._redis.zadd(self._key("jobs"), {order.id: order.created})
-            self._redis.zremrangebyscore(self._key("jobs"), "-inf", order.created - KEPT_SECONDS)
+            self._redis.zadd(self._key("jobs"), {spec.id: spec.created})
+            self._redis.zremrangebyscore(self._key("jobs"), "-inf", spec.created - RETENTION_SECONDS)
         return round_
 
     def cancel(self, job_id: str) -> bool:
         """Mark a job as cancelled; return whether there was something to cancel."""
-        with errors_are_ours(self.url):
-            return bool(self._cancel(self._keys(job_id, "active"), [job_id, KEPT_SECONDS]))
+        with translated_errors(self.url):
+            return bool(self._cancel(self._keys(job_id, "active"), [job_id, RETENTION_SECONDS]))
 
     def jobs(self) -> list[Job]:
         """Return all jobs, the newest first."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return self._jobs(self._redis.zrevrange(self._key("jobs"), 0, -1))
 
     def job(self, job_id: str) -> Job | None:
         """Return a job as it is now, None if Redis does not know it."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             found = self._jobs([job_id])
         return found[0] if found else None
 
-    def order(self, job_id: str) -> Order | None:
+    def spec(self, job_id: str) -> JobSpec | None:
         """Return what a job is to do, None if Redis does not know it."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             text = self._redis.hget(self._key("job", job_id), "order")
-        return Order.from_text(text) if text else None
+        return JobSpec.from_text(text) if text else None
 
-    def failures(self, job_id: str) -> Iterator[Failed]:
+    def failures(self, job_id: str) -> Iterator[FailedImage]:
         """Yield what failed, in the order of the source as far as it was indexed in order."""
         key = self._key("job", job_id, "failures")
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             names = sorted(self._redis.hkeys(key), key=_in_order)
         for name in names:
-            with errors_are_ours(self.url):
+            with translated_errors(self.url):
                 text = self._redis.hget(key, name)
             yield from from_text(text) if text else ()
 
@@ -115,12 +115,12 @@ class Records:
 
     def active(self) -> list[str]:
         """Return the ids of the jobs that have not ended."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return sorted(self._redis.smembers(self._key("active")))
 
-    def standing(self, job_id: str) -> Standing | None:
+    def job_state(self, job_id: str) -> JobState | None:
         """Return where a job is, None if Redis does not know it (any more)."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             pipe = self._redis.pipeline(transaction=True)
             pipe.hgetall(self._key("job", job_id))
             pipe.time()
@@ -128,9 +128,9 @@ class Records:
         if "order" not in fields:
             return None
         round_ = int(fields["round"])
-        return Standing(
-            Order.from_text(fields["order"]),
-            State(fields["state"]),
+        return JobState(
+            JobSpec.from_text(fields["order"]),
+            JobStatus(fields["state"]),
             round_,
             int(fields.get("planned", 0)) == round_,
             _seconds(now) - float(fields["touched"]),
@@ -140,85 +140,85 @@ class Records:
 
     def is_current(self, job_id: str, round_: int) -> bool:
         """Return whether a job still is in that round."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             state, current = self._redis.hmget(self._key("job", job_id), ["state", "round"])
-        return state == State.RUNNING and current == str(round_)
+        return state == JobStatus.RUNNING and current == str(round_)
 
     def is_done(self, chunk: Chunk) -> bool:
         """Return whether a chunk is recorded."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return bool(self._redis.hexists(self._key("job", chunk.job_id, "done"), chunk.name))
 
     def begin(self, job_id: str, after: int) -> int:
         """Begin the round after `after` and return its number; 0 if the job is not in that round (any more)."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return int(self._begin(self._keys(job_id)[:2], [after]))
 
     def note(self, job_id: str, round_: int, **fields: float | str) -> bool:
         """Write fields down; return whether the job is still in that round."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return bool(self._set(self._keys(job_id)[:1], [round_, *_pairs(fields)]))
 
     def sending(self, job_id: str, round_: int, number: int) -> bool:
         """Count chunks that are about to be sent; return whether the job is still in that round."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return bool(self._sending(self._keys(job_id)[:1], [round_, number]))
 
-    def planned(self, job_id: str, round_: int) -> Verdict:
+    def planned(self, job_id: str, round_: int) -> ReportResult:
         """Take note that all chunks of a round are sent."""
-        with errors_are_ours(self.url):
-            return Verdict(self._planned(self._keys(job_id)[:2], [round_]))
+        with translated_errors(self.url):
+            return ReportResult(self._planned(self._keys(job_id)[:2], [round_]))
 
-    def record(self, chunk: Chunk, outcome: Outcome, further: int = 0) -> Verdict:
+    def record(self, chunk: Chunk, outcome: ChunkResult, further: int = 0) -> ReportResult:
         """Take note of what became of a chunk, of which `further` new ones are left; only the first report counts."""
         failed = to_text(outcome.failed)
         arguments: list[Any] = [chunk.round, chunk.name, outcome.counts, failed, further]
-        with errors_are_ours(self.url):
-            return Verdict(self._record(self._keys(chunk.job_id)[:3], arguments))
+        with translated_errors(self.url):
+            return ReportResult(self._record(self._keys(chunk.job_id)[:3], arguments))
 
-    def replace_failures(self, job_id: str, failed: Iterable[Failed]) -> None:
+    def replace_failures(self, job_id: str, failed: Iterable[FailedImage]) -> None:
         """Make these the job's failures."""
         key = self._key("job", job_id, "failures")
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             self._redis.delete(key)
-            for number, some in enumerate(chunks(failed, FAILURES_A_RECORD)):
+            for number, some in enumerate(chunks(failed, FAILURES_PER_RECORD)):
                 self._redis.hset(key, f"{number}", to_text(some))
 
-    def end(self, job_id: str, round_: int, state: State, **fields: float | str) -> bool:
+    def end(self, job_id: str, round_: int, state: JobStatus, **fields: float | str) -> bool:
         """End a job; return False if it is not in that round (any more)."""
         pairs = _pairs({"state": state, **fields})
-        with errors_are_ours(self.url):
-            return bool(self._end(self._keys(job_id, "active"), [round_, job_id, KEPT_SECONDS, *pairs]))
+        with translated_errors(self.url):
+            return bool(self._end(self._keys(job_id, "active"), [round_, job_id, RETENTION_SECONDS, *pairs]))
 
     def hold(self, job_id: str, planner: str) -> None:
         """Say that a planner is at a job, for the next seconds."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             self._redis.set(self._key("job", job_id, "planner"), planner, ex=PLANNER_SECONDS)
 
     def release(self, job_id: str) -> None:
         """Say that the planner has left."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             self._redis.delete(self._key("job", job_id, "planner"))
 
     def held(self, job_id: str) -> bool:
         """Return whether a planner is at a job."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return bool(self._redis.exists(self._key("job", job_id, "planner")))
 
     def claim(self, name: str, seconds: int) -> bool:
         """Return True to one caller in so many seconds."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return bool(self._redis.set(self._key("claim", name), "1", ex=seconds, nx=True))
 
     def waiting(self, queue: str) -> int:
         """Return the number of messages that wait in a queue."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             return int(self._redis.llen(queue))
 
     def announce(self, worker: str, fields: dict[str, float | str], seconds: int) -> None:
         """Say that a worker lives, for the next seconds."""
         key = self._key("worker", worker)
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             pipe = self._redis.pipeline(transaction=True)
             pipe.hset(key, mapping=fields)
             pipe.expire(key, seconds)
@@ -226,13 +226,13 @@ class Records:
 
     def withdraw(self, worker: str) -> None:
         """Say that a worker has left."""
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             self._redis.delete(self._key("worker", worker))
 
     def workers(self) -> dict[str, dict[str, str]]:
         """Return what the living workers say of themselves, by name."""
         start = self._key("worker", "")
-        with errors_are_ours(self.url):
+        with translated_errors(self.url):
             keys = sorted(self._redis.scan_iter(f"{start}*", count=1000))
             told = {key.removeprefix(start): self._redis.hgetall(key) for key in keys}
         return {name: fields for name, fields in told.items() if fields}
@@ -275,7 +275,7 @@ def _in_order(name: str) -> list[int]:
 
 
 def _job(fields: dict[str, str], done: list[str], now: float) -> Job:
-    order, state = Order.from_text(fields["order"]), State(fields["state"])
+    spec, state = JobSpec.from_text(fields["order"]), JobStatus(fields["state"])
     started, ended = (float(fields.get(name, 0)) for name in ("started", "ended"))
     until = ended or now
     counts = {name: int(fields[name]) for name in COUNTS if name in fields}
@@ -284,11 +284,11 @@ def _job(fields: dict[str, str], done: list[str], now: float) -> Job:
         counts = dict(zip(COUNTS, sums or [0] * len(COUNTS), strict=True))
         counts["failed"] += int(fields.get("unlistable", 0))
     return Job(
-        order.id,
+        spec.id,
         state,
-        order.source,
-        order.collection,
-        order.prune,
+        spec.source,
+        spec.collection,
+        spec.prune,
         found=int(fields["found"]),
         skipped=int(fields["skipped"]),
         seconds=round(until - started, 3) if started else 0.0,

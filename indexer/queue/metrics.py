@@ -13,17 +13,17 @@ from embeddings.decode_pool.pool import Picture
 from embeddings.embedder import Embedding
 from embeddings.errors import QueueUnavailable
 from embeddings.imaging.decode import Box, DecodedImage
-from indexer.pipeline.ledger import Ledger
+from indexer.pipeline.ledger import WritableCollection
 from indexer.pipeline.pipeline import Embeds
-from indexer.queue.chunks import Outcome
+from indexer.queue.chunks import ChunkResult
 from indexer.sources.base import Reference, Source, Unlistable
-from store.records import Known, Row
+from store.records import IndexedFile, Row
 
 
-class Figures:
+class WorkerMetrics:
     """Counters of one worker; safe to use from several threads."""
 
-    def __init__(self, measured: "Measured") -> None:
+    def __init__(self, measured: "WorkerGauges") -> None:
         """Count from zero; `measured` gives what is looked up when somebody asks."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -40,7 +40,7 @@ class Figures:
         )
         self.images = 0
 
-    def chunk(self, outcome: Outcome) -> None:
+    def chunk(self, outcome: ChunkResult) -> None:
         """Count a chunk."""
         numbers = {"indexed": outcome.indexed, "copied": outcome.copied, "failed": len(outcome.failed)}
         for name, number in numbers.items():
@@ -64,7 +64,7 @@ class Figures:
             self._seconds.labels(stage).inc(time.perf_counter() - began)
 
 
-class Measured(Collector):
+class WorkerGauges(Collector):
     """What is looked up when somebody asks: the depth of the queues, seconds of decoding, memory of the device."""
 
     def __init__(
@@ -90,26 +90,26 @@ class Measured(Collector):
         )
 
 
-class WatchedSource:
+class MeteredSource:
     """A source whose reading is counted and can be stopped; paths are shown as the source itself has them."""
 
-    def __init__(self, source: Source, check: Callable[[], None], figures: Figures) -> None:
+    def __init__(self, source: Source, check: Callable[[], None], metrics: WorkerMetrics) -> None:
         """Call `check` before each image is read; what it raises is raised there."""
         self.name = source.name
         self._source = source
         self._check = check
-        self._figures = figures
+        self._metrics = metrics
 
     def references(self) -> Iterator[Reference | Unlistable]:
         """See Source."""
         return self._source.references()
 
-    def fetch(self, path: str, most: int) -> bytes:
+    def fetch(self, path: str, max_bytes: int) -> bytes:
         """See Source."""
         self._check()
-        with self._figures.timed("read"):
-            data = self._source.fetch(path, most)
-        self._figures.read(len(data))
+        with self._metrics.timed("read"):
+            data = self._source.fetch(path, max_bytes)
+        self._metrics.read(len(data))
         return data
 
     def is_gone(self, path: str) -> bool:
@@ -121,48 +121,48 @@ class WatchedSource:
         return path
 
 
-class WatchedLedger:
-    """A collection whose calls are timed; see Ledger."""
+class MeteredCollection:
+    """A collection whose calls are timed; see WritableCollection."""
 
-    def __init__(self, collection: Ledger, figures: Figures) -> None:
+    def __init__(self, collection: WritableCollection, metrics: WorkerMetrics) -> None:
         """Time calls to `collection`."""
         self._collection = collection
-        self._figures = figures
+        self._metrics = metrics
 
     def upsert(self, rows: Sequence[Row]) -> None:
-        with self._figures.timed("write"):
+        with self._metrics.timed("write"):
             self._collection.upsert(rows)
 
     def delete(self, ids: Sequence[str]) -> None:
-        with self._figures.timed("write"):
+        with self._metrics.timed("write"):
             self._collection.delete(ids)
 
-    def known(self, source: str | None = None) -> Iterator[Known]:
+    def known(self, source: str | None = None) -> Iterator[IndexedFile]:
         return self._collection.known(source)
 
-    def known_among(self, ids: Sequence[str], sure: bool = True) -> dict[str, Known]:
-        with self._figures.timed("compare"):
-            return self._collection.known_among(ids, sure)
+    def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
+        with self._metrics.timed("compare"):
+            return self._collection.lookup(ids, strong)
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
-        with self._figures.timed("compare"):
+        with self._metrics.timed("compare"):
             return self._collection.find_content(hashes)
 
     def flush(self) -> None:
         self._collection.flush()
 
 
-class WatchedEmbedder:
+class MeteredEmbedder:
     """An embedder whose network is timed; see Embeds."""
 
-    def __init__(self, embedder: Embeds, figures: Figures) -> None:
+    def __init__(self, embedder: Embeds, metrics: WorkerMetrics) -> None:
         """Time `embedder`."""
         self._embedder = embedder
-        self._figures = figures
+        self._metrics = metrics
 
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
         return self._embedder.submit(picture, box)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]:
-        with self._figures.timed("network"):
+        with self._metrics.timed("network"):
             return self._embedder.finish(decoded)

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from embeddings.errors import LookalikeError, QueueUnavailable
-from indexer.jobs.base import State
+from indexer.jobs.base import JobStatus
 from indexer.pipeline.difference import difference
-from indexer.pipeline.lister import Ahead, chunks
+from indexer.pipeline.lister import PrefetchIterator, chunks
 from indexer.pipeline.progress import Failure
-from indexer.pipeline.pruning import Presence
-from indexer.queue.cancellation import Dropped, HandedBack, Patient, Stop, reason
-from indexer.queue.chunks import Chunk, Failed
-from indexer.queue.job_resources import Opened, Openings
-from indexer.queue.job_store import PLANNER_SECONDS, Records, Standing, Verdict
-from indexer.queue.producer import Sender
+from indexer.pipeline.pruning import SeenIds
+from indexer.queue.cancellation import Requeued, RetryingCollection, StopCondition, Superseded, reason
+from indexer.queue.chunks import Chunk, FailedImage
+from indexer.queue.job_resources import JobResources, OpenedJob
+from indexer.queue.job_store import PLANNER_SECONDS, JobState, JobStore, ReportResult
+from indexer.queue.producer import Producer
 from indexer.sources.base import Reference, Unlistable
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ class _Round:
     found: int = 0
     unchanged: int = 0
     missing: int = 0
-    failed: list[Failed] = field(default_factory=list)
-    presence: Presence = field(default_factory=Presence)
+    failed: list[FailedImage] = field(default_factory=list)
+    presence: SeenIds = field(default_factory=SeenIds)
 
 
 class Planner:
@@ -44,120 +44,122 @@ class Planner:
 
     def __init__(
         self,
-        records: Records,
-        sender: Sender,
-        openings: Openings,
+        job_store: JobStore,
+        producer: Producer,
+        resources: JobResources,
         leaving: threading.Event,
         name: str,
         chunk: int,
     ) -> None:
         """Plan as the worker `name`, in chunks of `chunk` references, until `leaving` is set."""
-        self._records = records
-        self._sender = sender
-        self._openings = openings
+        self._job_store = job_store
+        self._producer = producer
+        self._resources = resources
         self._leaving = leaving
         self._name = name
         self._chunk = chunk
 
     def plan(self, job_id: str, after: int) -> None:
         """Begin the round after `after`; does nothing if it has begun already, or the job has ended."""
-        round_ = self._records.begin(job_id, after)
+        round_ = self._job_store.begin(job_id, after)
         if not round_:
             return
-        standing = self._records.standing(job_id)
-        if standing is None:
+        job_state = self._job_store.job_state(job_id)
+        if job_state is None:
             return
-        stop = Stop.of_round(self._records, job_id, round_, self._leaving)
+        stop = StopCondition.for_round(self._job_store, job_id, round_, self._leaving)
         with self._held(job_id):
             try:
-                self._plan(standing, stop)
-            except Dropped:
+                self._plan(job_state, stop)
+            except Superseded:
                 return
-            except HandedBack:
-                self._records.release(job_id)
-                self._sender.plan(job_id, round_)
+            except Requeued:
+                self._job_store.release(job_id)
+                self._producer.plan(job_id, round_)
             except QueueUnavailable as error:  # whoever looks after jobs finds that nobody plans this one
                 log.warning("%s", error.message)
             except LookalikeError as error:
                 log.warning("job %s failed: %s", job_id, error.message)
-                self._records.end(job_id, round_, State.FAILED, reason=reason(error))
+                self._job_store.end(job_id, round_, JobStatus.FAILED, reason=reason(error))
 
-    def _plan(self, standing: Standing, stop: Stop) -> None:
-        opened = stop.patiently(self._openings.open, standing.order)
-        collection = Patient(opened.collection, stop)
-        found = self._send_missing(standing, Opened(opened.source, collection), stop)
+    def _plan(self, job_state: JobState, stop: StopCondition) -> None:
+        opened = stop.retrying(self._resources.open, job_state.spec)
+        collection = RetryingCollection(opened.collection, stop)
+        found = self._send_missing(job_state, OpenedJob(opened.source, collection), stop)
         if found.missing == 0:
-            self._end(standing, opened.source.name, collection, found, stop)
+            self._end(job_state, opened.source.name, collection, found, stop)
             return
-        fruitless = 0 <= standing.missing <= found.missing
-        attempts = standing.attempts + 1 if fruitless else 0
-        self._records.note(standing.order.id, standing.round, missing=found.missing, attempts=attempts)
-        if self._records.planned(standing.order.id, standing.round) is Verdict.COMPLETE:
-            self._sender.plan(standing.order.id, standing.round)
+        fruitless = 0 <= job_state.missing <= found.missing
+        attempts = job_state.attempts + 1 if fruitless else 0
+        self._job_store.note(job_state.spec.id, job_state.round, missing=found.missing, attempts=attempts)
+        if self._job_store.planned(job_state.spec.id, job_state.round) is ReportResult.COMPLETE:
+            self._producer.plan(job_state.spec.id, job_state.round)
 
-    def _send_missing(self, standing: Standing, opened: Opened, stop: Stop) -> _Round:
+    def _send_missing(self, job_state: JobState, opened: OpenedJob, stop: StopCondition) -> _Round:
         """Send everything that is neither in the collection as it is in the source nor known to fail."""
         round_ = _Round()
         source = opened.source
-        with Ahead(source.references()) as listed:
-            missing = self._missing(standing, opened, listed, round_, stop)
+        with PrefetchIterator(source.references()) as listed:
+            missing = self._missing(job_state, opened, listed, round_, stop)
             for number, references in enumerate(chunks(missing, self._chunk)):
                 chunk = Chunk(
-                    standing.order.id, standing.round, f"{standing.round}.{number}", source.name, tuple(references)
+                    job_state.spec.id, job_state.round, f"{job_state.round}.{number}", source.name, tuple(references)
                 )
-                if not self._records.sending(standing.order.id, standing.round, 1):
-                    raise Dropped
-                self._sender.chunks([chunk])
+                if not self._job_store.sending(job_state.spec.id, job_state.round, 1):
+                    raise Superseded
+                self._producer.chunks([chunk])
             round_.found = listed.found
         return round_
 
     def _missing(
         self,
-        standing: Standing,
-        opened: Opened,
-        listed: Ahead[Reference | Unlistable],
+        job_state: JobState,
+        opened: OpenedJob,
+        listed: PrefetchIterator[Reference | Unlistable],
         round_: _Round,
-        stop: Stop,
+        stop: StopCondition,
     ) -> Iterator[Reference]:
-        known_to_fail = {failed.path: failed for failed in self._records.failures(standing.order.id)}
-        given_up = standing.attempts >= FRUITLESS_ROUNDS
+        known_to_fail = {failed.path: failed for failed in self._job_store.failures(job_state.spec.id)}
+        given_up = job_state.attempts >= FRUITLESS_ROUNDS
         for block in difference(opened.source.name, listed, opened.collection):
             if stop.over:
-                raise HandedBack
+                raise Requeued
             stop.look()
             round_.presence.add(block.ids)
             round_.unchanged += block.unchanged
             for item in block.unlistable:
-                round_.presence.hide(item.path)
+                round_.presence.mark_unreadable(item.path)
                 shown = Failure(opened.source.shown(item.path), item.error.code, item.error.message)
-                round_.failed.append(Failed(item.path, shown))
+                round_.failed.append(FailedImage(item.path, shown))
             for reference in block.new:
                 if reference.path in known_to_fail:
                     round_.failed.append(known_to_fail[reference.path])
                 elif given_up:
                     lost = Failure(opened.source.shown(reference.path), "not_indexed", _LOST)
-                    round_.failed.append(Failed(reference.path, lost))
+                    round_.failed.append(FailedImage(reference.path, lost))
                 else:
                     round_.missing += 1
                     yield reference
-            if standing.missing < 0:  # the first round: later ones count nothing anew
-                self._records.note(
-                    standing.order.id,
-                    standing.round,
+            if job_state.missing < 0:  # the first round: later ones count nothing anew
+                self._job_store.note(
+                    job_state.spec.id,
+                    job_state.round,
                     found=listed.found,
                     skipped=round_.unchanged,
                     unlistable=len(round_.failed),
                 )
 
-    def _end(self, standing: Standing, source: str, collection: Patient, round_: _Round, stop: Stop) -> None:
+    def _end(
+        self, job_state: JobState, source: str, collection: RetryingCollection, round_: _Round, stop: StopCondition
+    ) -> None:
         """Remove what is gone, and end the job with counts that add up whatever happened meanwhile."""
-        job_id = standing.order.id
-        job = self._records.job(job_id)
+        job_id = job_state.spec.id
+        job = self._job_store.job(job_id)
         if job is None:
-            raise Dropped
+            raise Superseded
         removed = job.removed
-        if standing.order.prune:
-            gone = stop.patiently(lambda: list(round_.presence.gone(source, collection)))
+        if job_state.spec.prune:
+            gone = stop.retrying(lambda: list(round_.presence.gone(source, collection)))
             stop.check_current()
             collection.delete(gone)
             removed += len(gone)
@@ -165,11 +167,11 @@ class Planner:
         failed = len(round_.failed)
         skipped = min(job.skipped, round_.found - failed)
         copied = min(job.copied, round_.found - failed - skipped)
-        self._records.replace_failures(job_id, round_.failed)
-        self._records.end(
+        self._job_store.replace_failures(job_id, round_.failed)
+        self._job_store.end(
             job_id,
-            standing.round,
-            State.DONE_WITH_FAILURES if failed else State.DONE,
+            job_state.round,
+            JobStatus.DONE_WITH_FAILURES if failed else JobStatus.DONE,
             found=round_.found,
             skipped=skipped,
             copied=copied,
@@ -186,7 +188,7 @@ class Planner:
         def hold() -> None:
             while True:
                 try:
-                    self._records.hold(job_id, self._name)
+                    self._job_store.hold(job_id, self._name)
                 except QueueUnavailable:
                     log.debug("the hold on job %s could not be renewed", job_id)
                 if done.wait(PLANNER_SECONDS / 4):
@@ -199,4 +201,4 @@ class Planner:
         finally:
             done.set()
             thread.join()
-            self._records.release(job_id)
+            self._job_store.release(job_id)

@@ -4,10 +4,10 @@ from celery import Celery
 
 from indexer.queue.celery_app import EMBED, PLAN
 from indexer.queue.chunks import Chunk
-from indexer.queue.redis_connection import errors_are_ours
+from indexer.queue.redis_connection import translated_errors
 
 
-class Sender:
+class Producer:
     """Sends plans and chunks; safe to use from several threads. Methods raise QueueUnavailable."""
 
     def __init__(self, app: Celery, url: str) -> None:
@@ -17,12 +17,12 @@ class Sender:
 
     def plan(self, job_id: str, after: int) -> None:
         """Ask for a job's difference to be taken, if it is in the round `after` still."""
-        with errors_are_ours(self._url), self._app.producer_or_acquire() as producer:
+        with translated_errors(self._url), self._app.producer_or_acquire() as producer:
             self._app.send_task(PLAN, (job_id, after), producer=producer)
 
     def chunks(self, chunks: list[Chunk]) -> None:
         """Ask for chunks to be indexed."""
-        with errors_are_ours(self._url), self._app.producer_or_acquire() as producer:
+        with translated_errors(self._url), self._app.producer_or_acquire() as producer:
             for chunk in chunks:
                 self._app.send_task(EMBED, (chunk.to_message(),), producer=producer)
 

@@ -51,7 +51,7 @@ def place(url: str) -> str:
 
 
 @contextmanager
-def errors_are_ours(url: str) -> Iterator[None]:
+def translated_errors(url: str) -> Iterator[None]:
     """Raise QueueUnavailable, which says what to do, for whatever goes wrong between us and Redis."""
     try:
         yield

@@ -10,12 +10,12 @@ from pathlib import Path
 from embeddings.errors import LookalikeError, NotFound, QueueUnavailable, UsageError
 from embeddings.models.identity import ModelIdentity
 from embeddings.utils import Closing
-from indexer.jobs.base import Job, Libraries, State, Worker, new_id
+from indexer.jobs.base import Job, JobStatus, Libraries, Worker, new_id
 from indexer.pipeline.progress import Failure
 from indexer.queue.celery_app import make_app
-from indexer.queue.job_specs import Order, Orders
-from indexer.queue.job_store import Records
-from indexer.queue.producer import Sender
+from indexer.queue.job_specs import JobSpec, JobSpecStore
+from indexer.queue.job_store import JobStore
+from indexer.queue.producer import Producer
 from indexer.queue.worker_status import told
 from indexer.sources.folder import Folder
 from indexer.sources.open_source import open_source
@@ -43,9 +43,9 @@ class RedisJobs(Closing):
         """Connect when it is first needed; keep orders in `folder`. Raises UsageError for what is no address."""
         self.libraries = libraries
         self._identity = identity
-        self._records = Records(url)
-        self._sender = Sender(make_app(url, visibility_timeout), url)
-        self._orders = Orders(folder)
+        self._job_store = JobStore(url)
+        self._producer = Producer(make_app(url, visibility_timeout), url)
+        self._specs = JobSpecStore(folder)
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -66,43 +66,43 @@ class RedisJobs(Closing):
         return self._start(named, False, collection, prune, headers)
 
     def get(self, job_id: str) -> Job:
-        job = self._records.job(job_id)
+        job = self._job_store.job(job_id)
         if job is not None:
             return self._seen(job)
-        order = self._orders.get(job_id)
-        if order is None:
+        spec = self._specs.get(job_id)
+        if spec is None:
             raise NotFound(f"there is no job {job_id!r}", field="id")
-        return _lost(order)
+        return _lost(spec)
 
     def all(self) -> list[Job]:
-        known = self._records.jobs()
+        known = self._job_store.jobs()
         there = {job.id for job in known}
-        lost = [_lost(order) for order in self._orders if order.id not in there]
+        lost = [_lost(spec) for spec in self._specs if spec.id not in there]
         return sorted([*map(self._seen, known), *lost], key=lambda job: job.id, reverse=True)
 
     def failures(self, job_id: str) -> list[Failure]:
         self.get(job_id)
-        return [failed.failure for failed in self._records.failures(job_id)]
+        return [failed.failure for failed in self._job_store.failures(job_id)]
 
     def cancel(self, job_id: str) -> Job:
         job = self.get(job_id)
-        self._records.cancel(job_id)
-        self._orders.forget(job_id)
-        return job if job.state.ended else self._records.job(job_id) or replace(job, state=State.CANCELLED)
+        self._job_store.cancel(job_id)
+        self._specs.forget(job_id)
+        return job if job.state.ended else self._job_store.job(job_id) or replace(job, state=JobStatus.CANCELLED)
 
     def retry(self, job_id: str) -> Job:
-        order = self._records.order(job_id) or self._orders.get(job_id)
-        if order is None:
+        spec = self._job_store.spec(job_id) or self._specs.get(job_id)
+        if spec is None:
             raise NotFound(f"there is no job {job_id!r}", field="id")
-        return self._queue(replace(order, model=self._identity().name, fingerprint=self._identity().fingerprint))
+        return self._queue(replace(spec, model=self._identity().name, fingerprint=self._identity().fingerprint))
 
     def resume(self) -> None:
         """Queue again the orders that Redis has lost."""
-        for order in self._orders:
-            job = self._records.job(order.id)
+        for spec in self._specs:
+            job = self._job_store.job(spec.id)
             if job is None:
-                log.info("job %s: Redis has lost it, its difference is taken again", order.id)
-                self._queue(order)
+                log.info("job %s: Redis has lost it, its difference is taken again", spec.id)
+                self._queue(spec)
             else:
                 self._seen(job)
 
@@ -113,19 +113,19 @@ class RedisJobs(Closing):
 
     def workers(self) -> list[Worker]:
         """Return the workers that live, by name."""
-        return [told(name, fields) for name, fields in self._records.workers().items()]
+        return [told(name, fields) for name, fields in self._job_store.workers().items()]
 
     def ready(self) -> None:
         """Return if Redis answers."""
-        self._records.ready()
+        self._job_store.ready()
 
     def close(self) -> None:
         """Release the connections; jobs go on."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
-        self._sender.close()
-        self._records.close()
+        self._producer.close()
+        self._job_store.close()
 
     def _resume_again(self) -> None:
         while True:
@@ -138,32 +138,32 @@ class RedisJobs(Closing):
 
     def _start(self, source: str, library: bool, collection: str, prune: bool, headers: Mapping[str, str]) -> Job:
         model = self._identity()
-        order = Order(
+        spec = JobSpec(
             new_id(), source, library, collection, prune, model.name, model.fingerprint, time.time(), dict(headers)
         )
-        return self._queue(order)
+        return self._queue(spec)
 
-    def _queue(self, order: Order) -> Job:
-        self._keep(order)
-        round_ = self._records.start(order)
+    def _queue(self, spec: JobSpec) -> Job:
+        self._keep(spec)
+        round_ = self._job_store.start(spec)
         if round_ is None:
-            state = self.get(order.id).state
-            raise UsageError(f"the job {order.id} is {state}: cancel it first", field="id")
-        self._sender.plan(order.id, round_)
-        return self.get(order.id)
+            state = self.get(spec.id).state
+            raise UsageError(f"the job {spec.id} is {state}: cancel it first", field="id")
+        self._producer.plan(spec.id, round_)
+        return self.get(spec.id)
 
-    def _keep(self, order: Order) -> None:
+    def _keep(self, spec: JobSpec) -> None:
         """Write the order down; a full disk stops nothing, for Redis has it too."""
         try:
-            self._orders.keep(order)
+            self._specs.keep(spec)
         except LookalikeError as error:
-            log.warning("job %s is kept by Redis alone: %s", order.id, error.message)
+            log.warning("job %s is kept by Redis alone: %s", spec.id, error.message)
 
     def _seen(self, job: Job) -> Job:
         if job.state.ended:
-            self._orders.forget(job.id)
+            self._specs.forget(job.id)
         return job
 
 
-def _lost(order: Order) -> Job:
-    return Job(order.id, State.FAILED, order.source, order.collection, order.prune, reason=LOST)
+def _lost(spec: JobSpec) -> Job:
+    return Job(spec.id, JobStatus.FAILED, spec.source, spec.collection, spec.prune, reason=LOST)

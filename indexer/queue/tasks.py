@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import Celery
 
-from indexer.queue.acknowledge import LoudRequest
+from indexer.queue.acknowledge import StrictAckRequest
 from indexer.queue.celery_app import EMBED, PLAN
 from indexer.queue.chunk_indexer import ChunkIndexer
 from indexer.queue.chunks import Chunk
@@ -14,10 +14,10 @@ from indexer.queue.planner import Planner
 def register(app: Celery, planner: Planner, indexer: ChunkIndexer) -> None:
     """Make the app's workers do what is asked for by messages."""
 
-    @app.task(name=PLAN, Request=LoudRequest)
+    @app.task(name=PLAN, Request=StrictAckRequest)
     def plan(job_id: str, after: int) -> None:
         planner.plan(job_id, after)
 
-    @app.task(name=EMBED, Request=LoudRequest)
+    @app.task(name=EMBED, Request=StrictAckRequest)
     def embed(message: dict[str, Any]) -> None:
         indexer.index(Chunk.from_message(message))

@@ -16,17 +16,17 @@ from embeddings.embedder import Embedder
 from embeddings.errors import QueueUnavailable, StoreUnavailable, UsageError
 from embeddings.settings import Settings
 from indexer.jobs.base import Libraries
-from indexer.queue.cancellation import HandedBack, Stop
+from indexer.queue.cancellation import Requeued, StopCondition
 from indexer.queue.celery_app import CHUNKS, PLANS, make_app, waiting_key
 from indexer.queue.chunk_indexer import ChunkIndexer
-from indexer.queue.job_resources import Openings
-from indexer.queue.job_store import Records
-from indexer.queue.metrics import Figures, Measured
+from indexer.queue.job_resources import JobResources
+from indexer.queue.job_store import JobStore
+from indexer.queue.metrics import WorkerGauges, WorkerMetrics
 from indexer.queue.planner import Planner
-from indexer.queue.producer import Sender
-from indexer.queue.recovery import Keeper
+from indexer.queue.producer import Producer
+from indexer.queue.recovery import RecoveryLoop
 from indexer.queue.tasks import register
-from indexer.queue.worker_status import About
+from indexer.queue.worker_status import WorkerStatus
 from store.base import Store
 
 log = logging.getLogger(__name__)
@@ -42,54 +42,54 @@ def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency
     """
     name = f"{socket.gethostname()}-{os.getpid()}"
     with ExitStack() as stack:
-        records = Records(settings.redis_url)
-        stack.callback(records.close)
+        job_store = JobStore(settings.redis_url)
+        stack.callback(job_store.close)
         leaving = stack.enter_context(_leaving())
         log.info("loading %s", embedder.identity.name)
         embedder.warm_up()
         engine = embedder.engine
-        if not _await(records, store, leaving):
+        if not _await(job_store, store, leaving):
             return
-        measured = Measured(
-            lambda: {queue: records.waiting(waiting_key(queue)) for queue in (PLANS, CHUNKS)},
+        measured = WorkerGauges(
+            lambda: {queue: job_store.waiting(waiting_key(queue)) for queue in (PLANS, CHUNKS)},
             lambda: embedder.pool.seconds,
             lambda: engine.device_memory,
         )
-        figures = Figures(measured)
+        metrics = WorkerMetrics(measured)
         app = make_app(settings.redis_url, settings.visibility_timeout)
-        sender = Sender(app, settings.redis_url)
-        openings = Openings(store, embedder.identity, Libraries(settings.libraries))
-        planner = Planner(records, sender, openings, leaving, name, settings.chunk)
+        producer = Producer(app, settings.redis_url)
+        resources = JobResources(store, embedder.identity, Libraries(settings.libraries))
+        planner = Planner(job_store, producer, resources, leaving, name, settings.chunk)
         seconds = settings.visibility_timeout / 2
         register(
             app,
             planner,
-            ChunkIndexer(records, sender, openings, embedder, figures, leaving, settings.max_bytes, seconds),
+            ChunkIndexer(job_store, producer, resources, embedder, metrics, leaving, settings.max_bytes, seconds),
         )
         if settings.metrics_port:
-            stack.enter_context(_shown(figures, settings))
-        about = About(embedder.identity, engine.name, concurrency, figures)
-        stack.enter_context(Keeper(records, sender, name, settings.visibility_timeout, about))
+            stack.enter_context(_shown(metrics, settings))
+        about = WorkerStatus(embedder.identity, engine.name, concurrency, metrics)
+        stack.enter_context(RecoveryLoop(job_store, producer, name, settings.visibility_timeout, about))
         log.info("worker %s: %s, %s, %d chunks at a time", name, embedder.identity.name, engine.name, concurrency)
         options = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}  # workers need no talk
         WorkController(app=app, pool_cls="threads", concurrency=concurrency, hostname=name, **options).start()
     log.info("worker %s has left", name)
 
 
-def _await(records: Records, store: Store, leaving: threading.Event) -> bool:
+def _await(job_store: JobStore, store: Store, leaving: threading.Event) -> bool:
     """Wait until Redis and the store answer; return False if the worker is to leave before."""
 
     def ask() -> None:
         try:
-            records.ready()
+            job_store.ready()
             store.ready()
         except (QueueUnavailable, StoreUnavailable) as error:
             log.warning("waiting: %s", error.message)
             raise
 
     try:
-        Stop(leaving, lambda: True, lambda message: None, float("inf")).patiently(ask)
-    except HandedBack:
+        StopCondition(leaving, lambda: True, lambda message: None, float("inf")).retrying(ask)
+    except Requeued:
         return False
     return True
 
@@ -118,10 +118,10 @@ def _leaving() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _shown(figures: Figures, settings: Settings) -> Iterator[None]:
+def _shown(metrics: WorkerMetrics, settings: Settings) -> Iterator[None]:
     """Show the figures to Prometheus."""
     try:
-        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, figures.registry)
+        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, metrics.registry)
     except OSError as error:
         raise UsageError(
             f"cannot show figures at {settings.metrics_host}:{settings.metrics_port}: {error.strerror}; "

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from embeddings.models.identity import ModelIdentity
 from indexer.jobs.base import Worker
-from indexer.queue.metrics import Figures
+from indexer.queue.metrics import WorkerMetrics
 
 
-class About:
+class WorkerStatus:
     """Tells of this worker."""
 
-    def __init__(self, identity: ModelIdentity, engine: str, concurrency: int, figures: Figures) -> None:
+    def __init__(self, identity: ModelIdentity, engine: str, concurrency: int, metrics: WorkerMetrics) -> None:
         """Take what stays the same."""
         self._always: dict[str, float | str] = {
             "host": socket.gethostname(),
@@ -24,12 +24,12 @@ class About:
             "concurrency": concurrency,
             "started": time.time(),
         }
-        self._figures = figures
+        self._metrics = metrics
         self._before = (time.monotonic(), 0)
 
     def __call__(self) -> dict[str, float | str]:
         """Return the fields of a worker, with its rate since the last call."""
-        (then, done), (now, images) = self._before, (time.monotonic(), self._figures.images)
+        (then, done), (now, images) = self._before, (time.monotonic(), self._metrics.images)
         self._before = (now, images)
         rate = (images - done) / (now - then) if now > then else 0.0
         return self._always | {"images": images, "images_per_second": round(rate, 1)}

@@ -39,8 +39,8 @@ class Source(Protocol):
     def references(self) -> Iterator[Reference | Unlistable]:
         """Yield every image, in the same order each time, in constant memory. Raises SourceUnavailable."""
 
-    def fetch(self, path: str, most: int) -> bytes:
-        """Return the bytes of an image, at most `most` + 1 of them.
+    def fetch(self, path: str, max_bytes: int) -> bytes:
+        """Return the bytes of an image, at most `max_bytes` + 1 of them.
 
         Raises FileUnreadable if there is something wrong with this one, SourceUnavailable if with the source.
         """

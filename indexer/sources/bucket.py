@@ -10,7 +10,7 @@ from typing import Any
 from embeddings.errors import FileUnreadable, SourceUnavailable, UsageError
 from indexer.sources.base import Reference, Unlistable
 from indexer.sources.folder import NOT_IMAGES
-from indexer.sources.fsspec_storage import Place, has_secret, reason, unreadable
+from indexer.sources.fsspec_storage import FsspecLocation, has_secret, reason, unreadable
 from store.locations import from_text, scheme, shown, to_text
 
 # The same place by another name would be another source.
@@ -22,7 +22,7 @@ _TAGS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "checksum")
 _SECOND = 1_000_000_000
 
 
-class Bucket:
+class FsspecSource:
     """A folder with all folders below it, on a file system of fsspec.
 
     Hidden files and folders are passed over. S3 is listed in pages of 1,000 objects, in constant memory; of other
@@ -45,7 +45,7 @@ class Bucket:
         self._kind = _ONE_NAME.get(kind, kind)
         address = f"{self._kind}://{url.split('://', 1)[1].rstrip('/')}"
         self.name = to_text(address)
-        self._place = Place(address)
+        self._place = FsspecLocation(address)
         self._root = self._place.path(address).rstrip("/")
 
     def references(self) -> Iterator[Reference | Unlistable]:
@@ -55,10 +55,10 @@ class Bucket:
         except OSError as error:
             raise self._unavailable(error) from error
 
-    def fetch(self, path: str, most: int) -> bytes:
+    def fetch(self, path: str, max_bytes: int) -> bytes:
         """Return the bytes of a file. Raises FileUnreadable, or SourceUnavailable if the whole source fails now."""
         try:
-            return self._place.read(self._path(path), most)
+            return self._place.read(self._path(path), max_bytes)
         except FileNotFoundError as error:
             raise unreadable(error) from error
         except OSError as error:

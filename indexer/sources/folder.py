@@ -49,9 +49,9 @@ class Folder:
             elif not entry.name.startswith("."):
                 yield from self._look_at(entry, folders, visited)
 
-    def fetch(self, path: str, most: int) -> bytes:
+    def fetch(self, path: str, max_bytes: int) -> bytes:
         """Return the bytes of a file. Raises FileUnreadable."""
-        return read_file(self._file(path), most)
+        return read_file(self._file(path), max_bytes)
 
     def is_gone(self, path: str) -> bool:
         """Return whether there surely is no such file any more."""
@@ -121,9 +121,9 @@ class Files:
         """Yield them."""
         return iter(self._references)
 
-    def fetch(self, path: str, most: int) -> bytes:
+    def fetch(self, path: str, max_bytes: int) -> bytes:
         """Return the bytes of a file. Raises FileUnreadable."""
-        return read_file(from_text(path), most)
+        return read_file(from_text(path), max_bytes)
 
     def is_gone(self, path: str) -> bool:
         """Return whether there surely is no such file any more."""
@@ -134,15 +134,15 @@ class Files:
         return shown(self.name, path)
 
 
-def read_file(file: str, most: int) -> bytes:
-    """Return a file's bytes, at most `most` + 1 of them; a pipe that has taken its place does not block.
+def read_file(file: str, max_bytes: int) -> bytes:
+    """Return a file's bytes, at most `max_bytes` + 1 of them; a pipe that has taken its place does not block.
 
     Raises FileUnreadable.
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as opened:
-            return opened.read(min(most, os.fstat(descriptor).st_size) + 1)
+            return opened.read(min(max_bytes, os.fstat(descriptor).st_size) + 1)
     except FileNotFoundError as error:
         raise FileUnreadable("the file is not there any more") from error
     except OSError as error:

@@ -47,7 +47,7 @@ for _name in ("gcsfs", "paramiko"):
 
 SECONDS = 120  # a call takes at most, where the library allows to say so
 _WAITS = (0.2, 1.0, None)  # between tries
-_MOST_REASON = 200
+_MAX_REASON = 200
 
 
 def is_place(name: str) -> bool:
@@ -60,7 +60,7 @@ def has_secret(address: str) -> bool:
     return _SECRET.search(address) is not None
 
 
-class Place:
+class FsspecLocation:
     """The file system behind an address: a bucket, a server, a share.
 
     Its methods raise OSError alone: FileNotFoundError, PermissionError and TimeoutError mean what they say.
@@ -85,10 +85,10 @@ class Place:
         """Return the path that the other methods take for an address in this place."""
         return str(self._class._strip_protocol(address))
 
-    def read(self, path: str, most: int) -> bytes:
-        """Return the bytes of a file, at most `most` + 1 of them."""
+    def read(self, path: str, max_bytes: int) -> bytes:
+        """Return the bytes of a file, at most `max_bytes` + 1 of them."""
         try:
-            return bytes(self._call("cat_file", path, start=0, end=most + 1))
+            return bytes(self._call("cat_file", path, start=0, end=max_bytes + 1))
         except (FileNotFoundError, PermissionError):
             raise
         except OSError as error:
@@ -133,27 +133,27 @@ class Place:
             return self._shared
 
 
-class Addresses:
+class ListedUrls:
     """Reads what addresses of any place name."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], Place] = {}
+        self._places: dict[tuple[str, str], FsspecLocation] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, address: str, most: int) -> bytes:
-        """Return the bytes behind an address, at most `most` + 1. Raises FileUnreadable, SourceUnavailable."""
+    def __call__(self, address: str, max_bytes: int) -> bytes:
+        """Return the bytes behind an address, at most `max_bytes` + 1. Raises FileUnreadable, SourceUnavailable."""
         place = self._place(address)
         try:
-            return place.read(place.path(address), most)
+            return place.read(place.path(address), max_bytes)
         except OSError as error:
             raise unreadable(error) from error
 
-    def _place(self, address: str) -> Place:
+    def _place(self, address: str) -> FsspecLocation:
         kind, rest = address.split("://", 1)
         key = kind, rest.partition("/")[0]
         with self._lock:
             if key not in self._places:
-                self._places[key] = Place(address)
+                self._places[key] = FsspecLocation(address)
             return self._places[key]
 
 
@@ -170,7 +170,7 @@ def reason(error: BaseException) -> str:
         return "there was no answer in time"
     lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines() or [type(error).__name__]
     without_query = re.sub(r"\?\S+", "?...", lines[0])
-    return re.sub(r"//[^/@\s]+@", "//", without_query)[:_MOST_REASON]
+    return re.sub(r"//[^/@\s]+@", "//", without_query)[:_MAX_REASON]
 
 
 def _may_pass(error: Exception) -> bool:

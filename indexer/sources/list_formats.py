@@ -12,7 +12,7 @@ from embeddings.errors import UsageError
 
 NAMES = ("uri", "path")  # of the column that says where an image is, the first that there is
 COLUMNS = ("id", "meta", "bytes", "modified_at")
-MOST_LINE = 1_000_000  # characters
+MAX_LINE = 1_000_000  # characters
 ROWS_AHEAD = 4096
 _BUFFER = 1 << 20
 
@@ -57,10 +57,10 @@ def entries(file: Path) -> Iterator[Entry | Faulty]:
 def _lines(file: Path, lines: IO[str]) -> Iterator[str]:
     """Yield lines, of which none may fill the memory."""
     number = 0
-    while line := lines.readline(MOST_LINE):
+    while line := lines.readline(MAX_LINE):
         number += 1
-        if len(line) == MOST_LINE:
-            raise UsageError(f"line {number:,} of {file} has {MOST_LINE:,} characters or more: is it a list of images?")
+        if len(line) == MAX_LINE:
+            raise UsageError(f"line {number:,} of {file} has {MAX_LINE:,} characters or more: is it a list of images?")
         yield line
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from embeddings.errors import FileUnreadable, UsageError
 from indexer.sources.base import Reference, Unlistable
 from indexer.sources.folder import file_is_gone, read_file
-from indexer.sources.fsspec_storage import Addresses, has_secret, is_place
+from indexer.sources.fsspec_storage import ListedUrls, has_secret, is_place
 from indexer.sources.list_formats import Entry, Faulty, entries, from_json
 from store.locations import LISTS, file_of, from_text, local_file, readable, scheme, shown, to_text
 
@@ -20,8 +20,8 @@ Fetcher = Callable[[str, int], bytes]  # address, most bytes -> at most one byte
 WEB = ("http", "https")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MOST = 2**63
-_MOST_META = 65_535  # bytes, of JSON
-_MOST_URI = 16_384
+_MAX_META = 65_535  # bytes, of JSON
+_MAX_URI = 16_384
 _SECOND = 1_000_000_000
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _ALL = "."  # as the path of what is unlistable: nobody knows which image is meant, so none counts as gone
@@ -47,7 +47,7 @@ class Manifest:
         self.name = to_text(str(self.file))
         self._folder = str(self.file.parent)
         self._fetchers = dict(fetchers or {})
-        self._addresses = Addresses()
+        self._addresses = ListedUrls()
         next(entries(self.file), None)  # what is wrong with the whole of it is said at once
 
     def references(self) -> Iterator[Reference | Unlistable]:
@@ -56,13 +56,13 @@ class Manifest:
         for entry in entries(self.file):
             yield self._wrong(entry.line, _ALL, entry.reason) if isinstance(entry, Faulty) else self._item(entry, ids)
 
-    def fetch(self, path: str, most: int) -> bytes:
+    def fetch(self, path: str, max_bytes: int) -> bytes:
         """Return the bytes of an image. Raises FileUnreadable, or SourceUnavailable if a library is missing."""
         kind = scheme(path)
         if kind in self._fetchers:
-            return self._fetchers[kind](path, most)
+            return self._fetchers[kind](path, max_bytes)
         file = local_file(self.name, path)
-        return self._addresses(from_text(path), most) if file is None else read_file(str(file), most)
+        return self._addresses(from_text(path), max_bytes) if file is None else read_file(str(file), max_bytes)
 
     def is_gone(self, path: str) -> bool:
         """Return whether there surely is no such file any more; nobody is asked about addresses."""
@@ -97,8 +97,8 @@ class Manifest:
         if not uri.isprintable() and any(c in uri for c in "\0\r\n"):
             raise ValueError("its uri goes over several lines: is a quote open?")
         path = to_text(uri)
-        if len(path) * 4 > _MOST_URI and len(path.encode()) > _MOST_URI:
-            raise ValueError(f"its uri takes more than {_MOST_URI:,} bytes")
+        if len(path) * 4 > _MAX_URI and len(path.encode()) > _MAX_URI:
+            raise ValueError(f"its uri takes more than {_MAX_URI:,} bytes")
         if "://" in path:
             self._check_address(path)
         return path
@@ -156,8 +156,8 @@ def _meta(meta: Any) -> dict[str, Any] | None:
         raise ValueError(f"its meta is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError('its meta is no JSON object like {"album": "Rome"}')
-    if len(text) > _MOST_META:
-        raise ValueError(f"its meta takes {len(text):,} bytes, and {_MOST_META:,} are possible")
+    if len(text) > _MAX_META:
+        raise ValueError(f"its meta takes {len(text):,} bytes, and {_MAX_META:,} are possible")
     return value
 
 

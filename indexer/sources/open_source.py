@@ -5,7 +5,7 @@ from pathlib import Path
 
 from embeddings.errors import UsageError
 from indexer.sources.base import Source
-from indexer.sources.bucket import Bucket
+from indexer.sources.bucket import FsspecSource
 from indexer.sources.folder import Folder
 from indexer.sources.manifest import Manifest
 from indexer.sources.url_list import PoliteFetcher, UrlList
@@ -26,7 +26,7 @@ def open_source(text: str, headers: Mapping[str, str] | None = None) -> Source:
     if kind == "file":
         text = from_text(file_of(to_text(text)))
     elif kind:
-        return Bucket(text)
+        return FsspecSource(text)
     path = Path(text)
     web = PoliteFetcher(headers=headers)
     if path.suffix.lower() in URL_LISTS and not path.is_dir():

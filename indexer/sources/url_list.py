@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from embeddings.errors import FileUnreadable, SourceUnavailable, UrlBlocked, UrlUnreachable, UsageError
 from embeddings.web.fetcher import WebFetcher, WebLimits, checked_headers
-from embeddings.web.url import LONGEST, WebUrl
+from embeddings.web.url import MAX_URL, WebUrl
 from indexer.sources.base import Reference, Unlistable
 from store.locations import readable, to_text
 
@@ -22,7 +22,7 @@ LIMITS = WebLimits(seconds=30)  # nobody waits for a single picture of a job
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often a picture is asked for, and the seconds between: doubled each time, or as long as the host asks."""
 
     attempts: int = 4
@@ -39,11 +39,11 @@ class Patience:
         return doubled * random.uniform(0.5, 1)  # noqa: S311 - so that threads do not come back together
 
 
-class Turns:
+class PerHostLimit:
     """At most so many users of a name at once."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._most = max_bytes
         self._users: Counter[str] = Counter()
         self._changed = threading.Condition()
 
@@ -71,29 +71,29 @@ class PoliteFetcher:
         fetcher: WebFetcher | None = None,
         headers: Mapping[str, str] | None = None,
         per_host: int = PER_HOST,
-        patience: Patience = Patience(),
+        retry_policy: RetryPolicy = RetryPolicy(),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Take what fetches, and headers for the hosts that are named by URL. Raises UsageError for wrong headers."""
         self._fetcher = fetcher or WebFetcher(LIMITS)
         self._headers = checked_headers(headers or {})
-        self._turns = Turns(per_host)
-        self._patience = patience
+        self._turns = PerHostLimit(per_host)
+        self._patience = retry_policy
         self._sleep = sleep
 
-    def fetch(self, url: str, most: int) -> bytes:
-        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `most`."""
+    def fetch(self, url: str, max_bytes: int) -> bytes:
+        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `max_bytes`."""
         try:
             with self._turns.turn(urlsplit(url).netloc.lower()):  # also while it waits: the host asked for less
-                return self._insisting(url, most)
+                return self._insisting(url, max_bytes)
         except (UrlBlocked, UrlUnreachable) as error:
             raise FileUnreadable(error.message) from error
 
-    def _insisting(self, url: str, most: int) -> bytes:
+    def _insisting(self, url: str, max_bytes: int) -> bytes:
         attempt = 1
         while True:
             try:
-                return self._fetcher.fetch(url, most, self._headers)
+                return self._fetcher.fetch(url, max_bytes, self._headers)
             except UrlUnreachable as error:
                 wait = self._patience.wait(attempt, error)
                 if wait is None:
@@ -133,9 +133,9 @@ class UrlList:
         except OSError as error:
             raise SourceUnavailable(f"{self._path} cannot be read any more: {error.strerror}") from error
 
-    def fetch(self, path: str, most: int) -> bytes:
-        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `most`."""
-        return self._fetcher.fetch(path, most)
+    def fetch(self, path: str, max_bytes: int) -> bytes:
+        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `max_bytes`."""
+        return self._fetcher.fetch(path, max_bytes)
 
     def is_gone(self, path: str) -> bool:
         """Return False: a server that does not give a picture now may do so later."""
@@ -148,10 +148,10 @@ class UrlList:
 
 def _lines(file: TextIO) -> Iterator[str]:
     """Yield the lines without the space around them; of one that is endless, no more than shows that it is no URL."""
-    while line := file.readline(LONGEST + 2):
+    while line := file.readline(MAX_URL + 2):
         yield line.strip()
         while line and not line.endswith("\n"):
-            line = file.readline(LONGEST + 2)
+            line = file.readline(MAX_URL + 2)
 
 
 def _reference(line: str, number: int) -> Reference | Unlistable:

@@ -13,9 +13,9 @@ class Backend(Protocol):
     """One Milvus. Collections are named as the engine knows them; tag keys are those of `filters.tag_key`."""
 
     most_ids: int  # ids that one condition may name
-    name_seconds: float  # those who write ask no more often what their name stands for
+    alias_ttl: float  # those who write ask no more often what their name stands for
 
-    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
+    def run(self, method: str, *, timeout_factor: float = 1.0, **arguments: Any) -> Any:
         """Call a method of MilvusClient, with errors of ours."""
 
     def ready(self, name: str | None = None) -> None:

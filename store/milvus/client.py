@@ -55,17 +55,17 @@ class Client:
         """Connect; raises StoreUnavailable when nobody answers."""
         self.place = place
         self._timeout = timeout
-        with self._errors_are_ours():
+        with self._translated_errors():
             self._client = MilvusClient(uri, token=token, timeout=min(timeout, CONNECT_SECONDS))
 
-    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
-        """Call a method of MilvusClient, which may take `patience` times the timeout."""
-        with self._errors_are_ours():
-            return getattr(self._client, method)(timeout=self._timeout * patience, **arguments)
+    def run(self, method: str, *, timeout_factor: float = 1.0, **arguments: Any) -> Any:
+        """Call a method of MilvusClient, which may take `timeout_factor` times the timeout."""
+        with self._translated_errors():
+            return getattr(self._client, method)(timeout=self._timeout * timeout_factor, **arguments)
 
     def version(self) -> str:
         """Return what the server says of its version."""
-        with self._errors_are_ours():
+        with self._translated_errors():
             return str(self._client.get_server_version(timeout=min(self._timeout, READY_SECONDS)))
 
     def create_collection(
@@ -82,7 +82,7 @@ class Client:
                 schema.TAG_KEYS,
                 DataType.ARRAY,
                 element_type=DataType.VARCHAR,
-                max_capacity=schema.MOST_TAGS,
+                max_capacity=schema.MAX_TAGS,
                 max_length=schema.TAG_KEY_BYTES,
             )
         else:
@@ -103,15 +103,15 @@ class Client:
             if index["field_name"] not in there:
                 params = MilvusClient.prepare_index_params()
                 params.add_index(**index)
-                self.run("create_index", collection_name=name, index_params=params, patience=4)
-        self.run("load_collection", collection_name=name, patience=4)
+                self.run("create_index", collection_name=name, index_params=params, timeout_factor=4)
+        self.run("load_collection", collection_name=name, timeout_factor=4)
 
     def close(self) -> None:
         """Release the connection."""
         self._client.close()
 
     @contextmanager
-    def _errors_are_ours(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except MilvusException as error:

@@ -18,7 +18,7 @@ _FINGERPRINT_ENDING = re.compile(r"_[0-9a-f]{12}$")
 
 
 @dataclass(frozen=True)
-class Made:
+class CollectionDescription:
     """What a collection says of itself: the space of its vectors, and the model they came from (`base`)."""
 
     model: ModelIdentity
@@ -76,19 +76,19 @@ def axes_description() -> str:
     return json.dumps({AXES: SCHEMA_VERSION})
 
 
-def read_description(text: str) -> Made | None:
+def read_description(text: str) -> CollectionDescription | None:
     """Return what `description` wrote, or None for a collection that has no rows of ours."""
     try:
         written = json.loads(text)
         if written[DESCRIPTION] != SCHEMA_VERSION:
             return None
         model = _read(written)
-        return Made(model, _read(written["projected_from"]) if "projected_from" in written else model)
+        return CollectionDescription(model, _read(written["projected_from"]) if "projected_from" in written else model)
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def check_model(name: str, made: Made, asked: ModelIdentity) -> None:
+def check_model(name: str, made: CollectionDescription, asked: ModelIdentity) -> None:
     """Raise ModelMismatch, which says what to do, unless the collection takes the vectors of the model `asked`."""
     if asked.fingerprint in (made.model.fingerprint, made.base.fingerprint):
         return

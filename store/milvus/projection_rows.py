@@ -9,7 +9,7 @@ import numpy as np
 
 from embeddings.errors import StoreUnavailable
 from store.milvus.backend import Backend
-from store.milvus.naming import Made, axes_description
+from store.milvus.naming import CollectionDescription, axes_description
 from store.milvus.schema import TAG_KEYS, batches, to_record
 from store.projection import Projection
 from store.records import Row
@@ -30,10 +30,10 @@ def write_projection(backend: Backend, collection: str, projection: Projection) 
             record[TAG_KEYS] = backend.pack_tags(record[TAG_KEYS])
         backend.run("upsert", collection_name=collection, data=batch)
         backend.written(collection, len(batch))
-    backend.run("flush", collection_name=collection, patience=4)
+    backend.run("flush", collection_name=collection, timeout_factor=4)
 
 
-def read_projection(backend: Backend, collection: str, made: Made) -> Projection:
+def read_projection(backend: Backend, collection: str, made: CollectionDescription) -> Projection:
     """Return the projection of a compact collection. Raises StoreUnavailable if it is not whole."""
     backend.prepare(collection)
     found = {row["id"]: np.asarray(row["vector"], np.float32) for row in backend.scan(collection, ["id", "vector"])}

@@ -14,19 +14,19 @@ from embeddings.errors import UsageError
 from embeddings.tagging.tag import Tag
 from store.milvus.filters import as_written, storable, tag_key
 from store.projection import normalised
-from store.records import Known, Row, Span
+from store.records import IndexedFile, Row, TimeRange
 
 # VARCHAR fields and the bytes of UTF-8 they hold; 65,535 is the most an engine allows
 TEXTS = {"id": 512, "source": 8192, "path": 16384, "content_hash": 128, "tags": 65535, "meta": 65535}
 NUMBERS = ("phash", "width", "height", "bytes", "taken_at", "modified_at", "indexed_at")
 TAG_KEYS = "tag_keys"
 TAG_KEY_BYTES = 1024
-MOST_TAGS = 256
+MAX_TAGS = 256
 SCALARS = (*TEXTS, *NUMBERS)
 KNOWN = ("id", "source", "path", "bytes", "modified_at", "content_hash")
 
-ROWS_A_CALL = 1000
-BYTES_A_CALL = 32_000_000  # a call may have 64 MB; numbers grow in transport
+ROWS_PER_CALL = 1000
+BYTES_PER_CALL = 32_000_000  # a call may have 64 MB; numbers grow in transport
 
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,8 +52,8 @@ def check_record(row: Row, record: Mapping[str, Any], dimension: int) -> None:
             )
     lengths = [len(key) for key in record[TAG_KEYS]]
     together = sum(lengths) + len(lengths) + 1
-    if len(row.tags) > MOST_TAGS or max(lengths, default=0) > TAG_KEY_BYTES or together > TEXTS["tags"]:
-        raise UsageError(f"{row.path!r} has too many or too long tags ({MOST_TAGS} are possible)", field="tags")
+    if len(row.tags) > MAX_TAGS or max(lengths, default=0) > TAG_KEY_BYTES or together > TEXTS["tags"]:
+        raise UsageError(f"{row.path!r} has too many or too long tags ({MAX_TAGS} are possible)", field="tags")
     if record["vector"] is None or record["vector"].shape != (dimension,):
         raise UsageError(f"{row.path!r} has no vector of the collection's {dimension} dimensions", field="vector")
 
@@ -97,15 +97,15 @@ def from_record(record: Mapping[str, Any]) -> Row:
     )
 
 
-def seconds_of(span: Span) -> tuple[int, int]:
+def seconds_of(span: TimeRange) -> tuple[int, int]:
     """Return a span as `taken_at` is kept: whole seconds, the first in it, the second after it."""
     start, end = (None if time is None else _seconds(time - _EPOCH) for time in (span.start, span.end))
     return _NO_TIME + 1 if start is None else start, _LAST_TIME if end is None else end
 
 
-def to_known(record: Mapping[str, Any]) -> Known:
+def to_known(record: Mapping[str, Any]) -> IndexedFile:
     """Return the part of a record that the ledger is made of."""
-    return Known(
+    return IndexedFile(
         id=as_written(record["id"]),
         source=as_written(record["source"]),
         path=as_written(record["path"]),
@@ -132,7 +132,7 @@ def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
     size = 0
     for record in records:
         bytes_ = _size(record)
-        if batch and (len(batch) == ROWS_A_CALL or size + bytes_ > BYTES_A_CALL):
+        if batch and (len(batch) == ROWS_PER_CALL or size + bytes_ > BYTES_PER_CALL):
             yield batch
             batch, size = [], 0
         batch.append(record)

@@ -23,7 +23,7 @@ _PAGE = 5000
 _WHOLE_ROWS = 500  # the longest still fit into one answer
 _BOUND_SECONDS = 10.0  # a bounded read shows for certain what is older: servers have 5 s unless configured otherwise
 _LOOK_SECONDS = 0.1  # between looks whether a collection is loaded by now
-_LEAST_EF, _MOST_EF = 64, 32_768
+_MIN_EF, _MAX_EF = 64, 32_768
 _VECTOR_INDEX = {
     "field_name": "vector",
     "index_type": "HNSW",
@@ -39,7 +39,7 @@ class ServerBackend:
     """A Milvus server by URL."""
 
     most_ids = 4000  # every strong read waits for the server's clock; more than a page would take two
-    name_seconds = 2.0
+    alias_ttl = 2.0
 
     def __init__(self, uri: str, token: str, timeout: float) -> None:
         """Connect when it is first used, so that a service starts without it. Raises UsageError for what is no URI."""
@@ -54,10 +54,10 @@ class ServerBackend:
         self._deleted: dict[str, float] = {}  # collection -> time of the last delete
         self._seen: dict[str, float] = {}  # collection -> time whose state a strong read has shown
 
-    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
+    def run(self, method: str, *, timeout_factor: float = 1.0, **arguments: Any) -> Any:
         if method in ("query", "search"):
-            return self._read(method, patience, arguments)
-        done = self._client().run(method, patience=patience, **arguments)
+            return self._read(method, timeout_factor, arguments)
+        done = self._client().run(method, timeout_factor=timeout_factor, **arguments)
         if method in ("upsert", "delete"):
             times = self._upserted if method == "upsert" else self._deleted
             times[arguments["collection_name"]] = time.monotonic()
@@ -68,14 +68,14 @@ class ServerBackend:
         if name is None:
             client.version()
             return
-        state = client.run("get_load_state", patience=self._glance, collection_name=name)["state"]
+        state = client.run("get_load_state", timeout_factor=self._glance, collection_name=name)["state"]
         if state == LoadState.Loaded:
             # a server that was just started may have its log to read yet, which searches wait for
-            self._query(name, self.filter(Where(ids=("",))), ["id"], patience=self._glance)
+            self._query(name, self.filter(Where(ids=("",))), ["id"], timeout_factor=self._glance)
         elif state != LoadState.NotLoad:  # the first search loads what is not
             with suppress(NotFound):
                 # a server that was just started calls everything missing, until it can be asked for a description
-                client.run("describe_collection", patience=self._glance, collection_name=name)
+                client.run("describe_collection", timeout_factor=self._glance, collection_name=name)
                 raise self._still_loading()
 
     def create(self, collection: str, dimension: int, written: str) -> None:
@@ -108,7 +108,7 @@ class ServerBackend:
 
     def search_params(self, depth: int) -> dict[str, Any]:
         """Return the parameters of a search for the best `depth` rows."""
-        return {"metric_type": "IP", "params": {"ef": min(max(_LEAST_EF, 2 * depth), _MOST_EF)}}
+        return {"metric_type": "IP", "params": {"ef": min(max(_MIN_EF, 2 * depth), _MAX_EF)}}
 
     def select(
         self, collection: str, fields: list[str], where: Where, strong: bool = False
@@ -180,7 +180,7 @@ class ServerBackend:
         )
         return rows
 
-    def _read(self, method: str, patience: float, arguments: dict[str, Any]) -> Any:
+    def _read(self, method: str, timeout_factor: float, arguments: dict[str, Any]) -> Any:
         """Read so that our own writes are seen, and what others wrote unless it was just now.
 
         A session waits for its last upsert, which is quick, and for nothing if that was long ago: a server that was
@@ -192,7 +192,7 @@ class ServerBackend:
         unsure = self._deleted.get(collection, 0.0) > self._seen.get(collection, 0.0)
         recent = start - self._upserted.get(collection, -math.inf) < _BOUND_SECONDS
         level = arguments.setdefault("consistency_level", STRONG if unsure else SESSION if recent else BOUNDED)
-        rows = self._client().run(method, patience=patience, **arguments)
+        rows = self._client().run(method, timeout_factor=timeout_factor, **arguments)
         if level == STRONG:
             self._seen[collection] = max(self._seen.get(collection, 0.0), start)
         return rows

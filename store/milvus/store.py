@@ -8,11 +8,11 @@ from embeddings.models.identity import ModelIdentity
 from embeddings.utils import Closing
 from store.base import Collection, CollectionInfo
 from store.milvus.backend import Backend
-from store.milvus.collection import MilvusCollection, Place
+from store.milvus.collection import EngineCollection, MilvusCollection
 from store.milvus.filters import Where
 from store.milvus.naming import (
     DESCRIPTION,
-    Made,
+    CollectionDescription,
     axes_description,
     axes_name,
     axes_prefix,
@@ -24,7 +24,7 @@ from store.milvus.naming import (
     real_name,
 )
 from store.milvus.projection_rows import read_projection, write_projection
-from store.milvus.vector_space import Space
+from store.milvus.vector_space import VectorSpace
 from store.projection import Projection
 
 
@@ -65,7 +65,7 @@ class MilvusStore(Closing):
             self._backend, name, self._place(name, real, made), lambda real: self._moved(name, real)
         )
 
-    def beside(self, name: str, projection: Projection) -> MilvusCollection:
+    def create_sibling(self, name: str, projection: Projection) -> MilvusCollection:
         check_name(name)
         real, made = self._found(name)
         for other, its in self._others(name, real, made):
@@ -74,7 +74,9 @@ class MilvusStore(Closing):
         self._drop_lone_axes(name)
         model, new = projection.identity, real_name(name, projection.identity)
         self._new(name, new, model, projection)
-        return MilvusCollection(self._backend, name, self._place(name, new, Made(model, projection.base)), _stays)
+        return MilvusCollection(
+            self._backend, name, self._place(name, new, CollectionDescription(model, projection.base)), _stays
+        )
 
     def full(self, name: str) -> MilvusCollection | None:
         check_name(name)
@@ -88,7 +90,7 @@ class MilvusStore(Closing):
         check_name(name)
         assert isinstance(collection, MilvusCollection)
         self._backend.run("alter_alias", collection_name=collection.real, alias=name)
-        time.sleep(self._backend.name_seconds)  # until then others may write where the name led before
+        time.sleep(self._backend.alias_ttl)  # until then others may write where the name led before
 
     def drop_beside(self, name: str) -> list[CollectionInfo]:
         check_name(name)
@@ -137,7 +139,7 @@ class MilvusStore(Closing):
         if self._count(real) and not self._aliases(real):
             self._backend.run("drop_collection", collection_name=real)
 
-    def _drop_others(self, name: str, real: str, made: Made) -> None:
+    def _drop_others(self, name: str, real: str, made: CollectionDescription) -> None:
         for other, _ in self._others(name, real, made):
             self._backend.run("drop_collection", collection_name=other)
         self._drop_lone_axes(name)
@@ -151,7 +153,7 @@ class MilvusStore(Closing):
             if axes.startswith(prefix) and its not in reals and self._text(axes)[1] == axes_description():
                 self._backend.run("drop_collection", collection_name=axes)
 
-    def _others(self, name: str, real: str, made: Made) -> list[tuple[str, Made]]:
+    def _others(self, name: str, real: str, made: CollectionDescription) -> list[tuple[str, CollectionDescription]]:
         """Return the collections beside the `real` one that the name stands for."""
         found = []
         for other in self._backend.run("list_collections"):
@@ -161,12 +163,12 @@ class MilvusStore(Closing):
                     found.append((other, its))
         return found
 
-    def _place(self, name: str, real: str, made: Made) -> Place:
+    def _place(self, name: str, real: str, made: CollectionDescription) -> EngineCollection:
         """Return a collection made ready for use."""
         self._backend.prepare(real)
-        return Place(real, Space(made.model, self._projection(name, made) if made.compact else None))
+        return EngineCollection(real, VectorSpace(made.model, self._projection(name, made) if made.compact else None))
 
-    def _moved(self, name: str, real: str) -> Place | None:
+    def _moved(self, name: str, real: str) -> EngineCollection | None:
         """Return where the collection is now if that is not at `real` any more.
 
         Writes ask again and again, so it is the quickest of calls that is made; behind one of 256 rows, which keeps a
@@ -178,19 +180,19 @@ class MilvusStore(Closing):
         now, made = self._found(name)
         return None if now == real else self._place(name, now, made)
 
-    def _projection(self, name: str, made: Made) -> Projection:
+    def _projection(self, name: str, made: CollectionDescription) -> Projection:
         fingerprint = made.model.fingerprint
         if fingerprint not in self._projections:
             self._projections[fingerprint] = read_projection(self._backend, axes_name(name, made.model), made)
         return self._projections[fingerprint]
 
-    def _found(self, name: str) -> tuple[str, Made]:
+    def _found(self, name: str) -> tuple[str, CollectionDescription]:
         found = self._find(name)
         if found is None:
             raise NotFound(f"there is no collection {name!r}", field="collection")
         return found
 
-    def _find(self, name: str) -> tuple[str, Made] | None:
+    def _find(self, name: str) -> tuple[str, CollectionDescription] | None:
         try:
             real, made = self._describe(name)
         except NotFound:
@@ -201,7 +203,7 @@ class MilvusStore(Closing):
             )
         return real, made
 
-    def _describe(self, name: str) -> tuple[str, Made | None]:
+    def _describe(self, name: str) -> tuple[str, CollectionDescription | None]:
         real, text = self._text(name)
         return real, read_description(text)
 

@@ -12,7 +12,7 @@ from store.projection import Projection, normalised
 
 
 @dataclass(frozen=True)
-class Space:
+class VectorSpace:
     """The space of a collection's vectors; a compact one has the projection that leads to it.
 
     A projection has fewer dimensions than its model, so the length of a vector tells which of the two spaces it is of:
@@ -39,7 +39,7 @@ class Space:
             )
         return normalised(vectors)
 
-    def bring(self, records: Sequence[dict[str, Any]]) -> None:
+    def project_rows(self, records: Sequence[dict[str, Any]]) -> None:
         """Make the model's vectors in `records` those of this space; others stay as they are."""
         if self.projection is None:
             return

@@ -15,7 +15,7 @@ from store.milvus.filters import Where
 from store.milvus.naming import DESCRIPTION
 from store.milvus.schema import TAG_KEYS
 from store.milvus_lite.allocator import trim
-from store.milvus_lite.exact_search import LiteRows
+from store.milvus_lite.exact_search import LiteTable
 from store.milvus_lite.server import LiteEngine
 from store.records import Hit
 
@@ -30,7 +30,7 @@ _FLUSH_ROWS = 1000  # rows that are not flushed are Python objects, and the last
 class LiteBackend:
     """The one user of a LiteEngine. Calls come one at a time: the engine loses sight of rows while it flushes."""
 
-    name_seconds = 0.0  # asking costs nothing in one process
+    alias_ttl = 0.0  # asking costs nothing in one process
     most_ids = 1_000_000  # a set is made of them, and every row looked at once
 
     def __init__(self, directory: Path, timeout: float) -> None:
@@ -41,20 +41,22 @@ class LiteBackend:
         self._engine: LiteEngine | None = None
         self._client: Client | None = None
         self._unflushed: dict[str, int] = {}
-        self._read: dict[str, LiteRows] = {}  # until the next write
+        self._read: dict[str, LiteTable] = {}  # until the next write
         self._described: dict[tuple[object, ...], Any] = {}  # likewise: nobody else can change what was described
         with self._opened():
             pass
 
-    def run(self, method: str, *, patience: float = 1.0, **arguments: Any) -> Any:
+    def run(self, method: str, *, timeout_factor: float = 1.0, **arguments: Any) -> Any:
         with self._opened() as (_, client):
             if method in _DESCRIPTIONS:
                 return self._description(client, method, arguments)
             if method not in _WRITES:
-                return client.run(method, patience=patience, **arguments)
+                return client.run(method, timeout_factor=timeout_factor, **arguments)
             self._forget()
             with self._whole_or_anew():
-                done = client.run(method, patience=max(patience, _WRITE_SECONDS / self._timeout), **arguments)
+                done = client.run(
+                    method, timeout_factor=max(timeout_factor, _WRITE_SECONDS / self._timeout), **arguments
+                )
             if method == "flush":
                 self._unflushed.pop(arguments["collection_name"], None)
                 trim()
@@ -154,7 +156,7 @@ class LiteBackend:
             self._described[asked] = client.run(method, **arguments)
         return self._described[asked]
 
-    def _rows(self, collection: str) -> LiteRows:
+    def _rows(self, collection: str) -> LiteTable:
         with self._opened() as (engine, _):
             rows = self._read[collection] = engine.rows(collection, self._read.get(collection))
             return rows

@@ -26,7 +26,7 @@ _NONE: _Best = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
-class LiteRows:
+class LiteTable:
     """Every row of a collection with all its fields, and which of them are `alive` (bool [rows]).
 
     `segments` are its parts that are in files: while they are the same, and nothing is written, so is all of it.

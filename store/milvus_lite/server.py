@@ -21,7 +21,7 @@ from milvus_lite.adapter.grpc.servicer import MilvusServicer
 from embeddings.errors import DataDirectoryLocked, DiskFull, NotFound, StoreUnavailable
 from store.milvus.client import add_service
 from store.milvus.schema import SCALARS, TAG_KEYS
-from store.milvus_lite.exact_search import LiteRows, alive_rows
+from store.milvus_lite.exact_search import LiteTable, alive_rows
 
 # a failed call comes back as an error; what goes wrong in the background is still logged
 logging.getLogger("milvus_lite").setLevel(logging.ERROR)
@@ -54,7 +54,7 @@ class LiteEngine:
         self._server.add_insecure_port(self.uri)
         self._server.start()
 
-    def rows(self, collection: str, known: LiteRows | None = None) -> LiteRows:
+    def rows(self, collection: str, known: LiteTable | None = None) -> LiteTable:
         """Return every row of a collection; `known` ones are taken if nothing was written since they were read.
 
         Raises NotFound.
@@ -73,7 +73,7 @@ class LiteEngine:
         removed = dict(deletions._map)
         for id_, (number, _) in recent.delete_index_snapshot().items():
             removed[id_] = max(number, removed.get(id_, 0))
-        return LiteRows(tables, table, alive_rows(table["id"], table["_seq"].to_numpy(), removed))
+        return LiteTable(tables, table, alive_rows(table["id"], table["_seq"].to_numpy(), removed))
 
     def close(self) -> None:
         """Write everything to its place and release the directory."""

@@ -9,7 +9,7 @@ from page_photos import PACKAGED
 from PIL import Image
 from test_run import serving
 
-from api.errors import _HTTP_CODES, KINDS
+from api.errors import _HTTP_CODES, PROBLEMS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -39,7 +39,7 @@ def test_the_examples_run(lookalike, tmp_path):
 def test_every_code_is_in_the_table():
     rows = re.findall(r"^\| (\d{3}) \| (.*) \|$", TEXT, re.MULTILINE)
     documented = {(int(status), code) for status, codes in rows for code in re.findall(r"`([a-z_]+)`", codes)}
-    ours = {(kind.status, error.code) for error, kind in KINDS.items() if kind.status != 500}
+    ours = {(kind.status, error.code) for error, kind in PROBLEMS.items() if kind.status != 500}
     ours |= {(status, code) for status, code in _HTTP_CODES.items() if status == 405}
     assert documented == ours
 

@@ -207,5 +207,5 @@ def test_answers_outlive_the_process_and_not_the_day(tmp_path: Path, monkeypatch
     Answers(tmp_path).put(identity, answer)
     assert Answers(tmp_path).get(identity) == answer
     assert Answers(tmp_path).get(("who", "/v1/jobs", "k1")) is None
-    monkeypatch.setattr("api.middleware.idempotency.KEPT_SECONDS", 0)
+    monkeypatch.setattr("api.middleware.idempotency.RETENTION_SECONDS", 0)
     assert Answers(tmp_path).get(identity) is None

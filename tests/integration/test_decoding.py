@@ -21,7 +21,7 @@ from embeddings.imaging.decode import Box, InputSpec
 
 T = TypeVar("T")
 SPEC = InputSpec(64, 64)
-LIMITS = DecodeLimits(max_bytes=10**7, max_pixels=misbehaviour.MOST_PIXELS, seconds=30, memory=300_000_000)
+LIMITS = DecodeLimits(max_bytes=10**7, max_pixels=misbehaviour.MAX_PIXELS, seconds=30, memory=300_000_000)
 IMPATIENT = DecodeLimits(max_bytes=10**7, max_pixels=10**7, seconds=1.5, memory=300_000_000)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and of orphans need Linux")
 

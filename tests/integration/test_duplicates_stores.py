@@ -10,7 +10,7 @@ from test_store_contract import ENGINES, open_engine
 from toy import ToyPool
 
 from duplicates.evidence import Kind
-from duplicates.review import Catalogue
+from duplicates.review import Review
 from duplicates.scan import scan
 from embeddings.errors import NotFound
 from store.base import Store
@@ -49,8 +49,8 @@ def test_groups_follow_the_collection(store: Store, tmp_path: Path) -> None:
         pool = ToyPool()
         scan(collection, folder, unreadable, pool, lambda _: None)
         pool.close()
-        catalogue = Catalogue(collection, folder)
-        return [(g.group.kind, {copy.row.id for copy in g.pictures}) for g in catalogue.show(catalogue.groups())]
+        review = Review(collection, folder)
+        return [(g.group.kind, {copy.row.id for copy in g.pictures}) for g in review.show(review.groups())]
 
     found = groups()
     assert found[0] == (Kind.EXACT, {"a", "a2"})

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 LINES = 100_000
-MOST_GROWTH = 60  # MB: a block, what is listed ahead and the hashes of the ids; for Parquet, pyarrow too
+MAX_GROWTH = 60  # MB: a block, what is listed ahead and the hashes of the ids; for Parquet, pyarrow too
 
 PLAN = """
 import sys
@@ -61,4 +61,4 @@ def test_a_long_list_takes_bounded_memory(tmp_path, name, request):
     )
     new, wrong, growth = map(int, done.stdout.split())
     assert (new, wrong) == (LINES - 1, 1)
-    assert growth < MOST_GROWTH, growth
+    assert growth < MAX_GROWTH, growth

@@ -12,7 +12,7 @@ from toy import picture
 
 from embeddings.errors import NotFound, UsageError
 from embeddings.models.identity import ModelIdentity
-from indexer.jobs.base import Job, State
+from indexer.jobs.base import Job, JobStatus
 
 
 @pytest.fixture
@@ -24,16 +24,16 @@ def stand(tmp_path, milvus_uri) -> Iterator[Stand]:
 def test_a_job_from_start_to_end(stand: Stand) -> None:
     stand.fill(200)
     queued = stand.start()
-    assert (queued.state, queued.source, queued.found) == (State.QUEUED, "library", 0)
+    assert (queued.state, queued.source, queued.found) == (JobStatus.QUEUED, "library", 0)
     stand.worker()
     stand.worker()
     job = stand.ended(queued)
-    assert (job.state, job.found, job.indexed, job.reason) == (State.DONE, 200, 200, None)
+    assert (job.state, job.found, job.indexed, job.reason) == (JobStatus.DONE, 200, 200, None)
     assert job.seconds > 0
     stand.check(job)
     # again: nothing is new
     again = stand.ended(stand.start())
-    assert (again.state, again.found, again.skipped, again.indexed) == (State.DONE, 200, 200, 0)
+    assert (again.state, again.found, again.skipped, again.indexed) == (JobStatus.DONE, 200, 200, 0)
     assert [known.id for known in stand.jobs.all()] == [again.id, job.id]
     workers = stand.jobs.workers()
     assert len(workers) == 2 and sum(worker.images for worker in workers) == 200
@@ -46,7 +46,7 @@ def test_twins_renames_failures_and_prune(stand: Stand) -> None:
     (stand.library / "broken.png").write_bytes(b"rubbish")
     stand.worker()
     job = stand.ended(stand.start())
-    assert (job.state, job.found, job.failed) == (State.DONE_WITH_FAILURES, 42, 1)
+    assert (job.state, job.found, job.failed) == (JobStatus.DONE_WITH_FAILURES, 42, 1)
     stand.check(job)
     (failure,) = stand.jobs.failures(job.id)
     assert failure.path == str(stand.library / "broken.png") and failure.code == "image_undecodable"
@@ -55,7 +55,7 @@ def test_twins_renames_failures_and_prune(stand: Stand) -> None:
     (stand.library / "00003.png").rename(stand.library / "renamed.png")
     (stand.library / "00004.png").unlink()
     retried = stand.ended(stand.jobs.retry(job.id))
-    assert (retried.state, retried.found, retried.indexed, retried.copied) == (State.DONE, 41, 1, 1)
+    assert (retried.state, retried.found, retried.indexed, retried.copied) == (JobStatus.DONE, 41, 1, 1)
     pruned = stand.ended(stand.start(prune=True))
     assert (pruned.skipped, pruned.removed) == (41, 2)
     stand.check(pruned)
@@ -67,7 +67,7 @@ def test_a_job_of_ten_thousand_images_that_is_cancelled_writes_no_more(stand: St
     job = stand.start()
     stand.under_way(job)
     stand.until(lambda: stand.jobs.get(job.id).found == 10_000)
-    assert stand.jobs.cancel(job.id).state is State.CANCELLED
+    assert stand.jobs.cancel(job.id).state is JobStatus.CANCELLED
     stand.until(lambda: not any(stand.messages().values()), 10)
     there = written(stand)
     assert 0 < len(there) < 10_000
@@ -77,7 +77,7 @@ def test_a_job_of_ten_thousand_images_that_is_cancelled_writes_no_more(stand: St
     # the same where both are killed while the job's messages still wait
     job = stand.jobs.retry(job.id)
     stand.until(lambda: stand.opened().count() > len(there))
-    assert stand.jobs.cancel(job.id).state is State.CANCELLED
+    assert stand.jobs.cancel(job.id).state is JobStatus.CANCELLED
     assert stand.messages()["chunks"] > 0
     kill(worker)
     there = written(stand)
@@ -111,8 +111,8 @@ def start_anew(stand: Stand, worker: subprocess.Popen[bytes]) -> subprocess.Pope
 def assert_cancelled(stand: Stand, job: Job, there: dict[str, datetime]) -> None:
     """Assert that workers do what there is to do, and write nothing for a job that was cancelled."""
     stand.jobs.resume()
-    assert stand.ended(stand.start_elsewhere()).state is State.DONE
-    assert stand.jobs.get(job.id).state is State.CANCELLED
+    assert stand.ended(stand.start_elsewhere()).state is JobStatus.DONE
+    assert stand.jobs.get(job.id).state is JobStatus.CANCELLED
     assert written(stand) == there
 
 
@@ -120,7 +120,7 @@ def test_a_job_for_another_model_writes_nothing(stand: Stand) -> None:
     stand.fill(3)
     stand.worker("00000000beef")
     job = stand.ended(stand.start())
-    assert job.state is State.FAILED and job.reason is not None
+    assert job.state is JobStatus.FAILED and job.reason is not None
     assert job.reason.startswith("model_mismatch") and "LOOKALIKE_MODEL" in job.reason
     with pytest.raises(NotFound):
         stand.opened()
@@ -131,7 +131,7 @@ def test_a_collection_of_another_model_is_left_alone(stand: Stand) -> None:
     stand.store.create(stand.collection, ModelIdentity("other", "00000000beef", 3))
     stand.worker()
     job = stand.ended(stand.start())
-    assert job.state is State.FAILED and job.reason is not None and job.reason.startswith("model_mismatch")
+    assert job.state is JobStatus.FAILED and job.reason is not None and job.reason.startswith("model_mismatch")
     assert stand.opened().count() == 0
 
 
@@ -139,7 +139,7 @@ def test_a_source_that_cannot_be_read_says_so(stand: Stand) -> None:
     stand.worker()
     stand.library.rmdir()
     job = stand.ended(stand.start())
-    assert job.state is State.FAILED and job.reason is not None and str(stand.library) in job.reason
+    assert job.state is JobStatus.FAILED and job.reason is not None and str(stand.library) in job.reason
 
 
 def test_a_source_that_changes_meanwhile_is_counted(stand: Stand) -> None:
@@ -155,7 +155,7 @@ def test_a_source_that_changes_meanwhile_is_counted(stand: Stand) -> None:
     job = stand.ended(job)
     assert job.found == job.indexed + job.copied + job.skipped + job.failed == 530
     pruned = stand.ended(stand.start(prune=True))
-    assert pruned.state is State.DONE
+    assert pruned.state is JobStatus.DONE
     stand.check(pruned)
 
 

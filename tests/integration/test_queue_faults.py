@@ -13,7 +13,7 @@ from queue_stand import VISIBILITY, Stand, kill, stand_at
 from toy import TOY, picture
 
 from embeddings.errors import QueueUnavailable
-from indexer.jobs.base import State
+from indexer.jobs.base import JobStatus
 from indexer.queue.celery_app import CHUNKS, PREFIX, make_app
 from store import open_store
 
@@ -39,7 +39,7 @@ def kill_workers(stand: Stand, images: int, kills: int, seconds: str) -> None:
         kill(victim)
         workers.append(stand.worker(TOY_SECONDS=seconds))
     job = stand.ended(job, 120)
-    assert job.state is State.DONE
+    assert job.state is JobStatus.DONE
     stand.check(job)
 
 
@@ -91,7 +91,7 @@ def test_redis_that_is_killed_and_started_again(stand: Stand) -> None:
     stand.until(lambda: f"Redis at 127.0.0.1:{stand.redis.port} does not answer" in stand.log())
     stand.redis.start()
     job = stand.ended(job, 120)
-    assert job.state is State.DONE
+    assert job.state is JobStatus.DONE
     stand.check(job)
 
 
@@ -102,10 +102,10 @@ def test_redis_that_is_emptied(stand: Stand) -> None:
     stand.under_way(job)
     stand.redis.client.flushall()
     lost = stand.jobs.get(job.id)
-    assert lost.state is State.FAILED and lost.reason is not None and "retry" in lost.reason
+    assert lost.state is JobStatus.FAILED and lost.reason is not None and "retry" in lost.reason
     assert not stand.jobs.retry(job.id).state.ended
     job = stand.ended(job)
-    assert job.state is State.DONE and job.skipped + job.indexed == 600
+    assert job.state is JobStatus.DONE and job.skipped + job.indexed == 600
     stand.check(job)
 
 
@@ -129,7 +129,7 @@ def test_a_message_that_is_lost(stand: Stand) -> None:
     stand.under_way(job)
     assert stand.redis.client.rpop(PREFIX + CHUNKS) is not None  # as by a worker that dies before it takes note
     job = stand.ended(job)
-    assert job.state is State.DONE
+    assert job.state is JobStatus.DONE
     stand.check(job)
 
 
@@ -142,7 +142,7 @@ def test_a_chunk_that_is_delivered_twice(stand: Stand) -> None:
     stand.redis.client.lpush(PREFIX + CHUNKS, *messages)
     stand.worker(TOY_SECONDS="0.2")
     job = stand.ended(job)
-    assert (job.state, job.indexed) == (State.DONE, 300)
+    assert (job.state, job.indexed) == (JobStatus.DONE, 300)
     stand.check(job)
     assert first.poll() is None
 
@@ -153,7 +153,7 @@ def test_images_that_kill_hang_or_exhaust_the_decoder(stand: Stand) -> None:
         (stand.library / f"00000-{name.decode()}.png").write_bytes(name)
     stand.worker()
     job = stand.ended(stand.start())
-    assert (job.state, job.indexed, job.failed) == (State.DONE_WITH_FAILURES, 60, 3)
+    assert (job.state, job.indexed, job.failed) == (JobStatus.DONE_WITH_FAILURES, 60, 3)
     codes = {Path(failure.path).stem: failure.code for failure in stand.jobs.failures(job.id)}
     assert codes.keys() == {"00000-KILL", "00000-HANG", "00000-EXHAUST"}
     assert set(codes.values()) <= {"image_undecodable", "image_too_large"}
@@ -205,4 +205,4 @@ def test_a_library_at_another_place_is_refused(stand: Stand) -> None:
     for number in range(40):
         (elsewhere / f"{number}.png").write_bytes(picture("red", size=(9, 9 + number)))
     job = stand.ended(stand.start())
-    assert job.state is State.FAILED and job.reason is not None and "mount it at the same place" in job.reason
+    assert job.state is JobStatus.FAILED and job.reason is not None and "mount it at the same place" in job.reason

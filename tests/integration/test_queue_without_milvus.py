@@ -11,7 +11,7 @@ from milvus_server import MilvusServer, need_milvus
 from queue_stand import Stand, stand_at
 from store_api import StoreApi, store_api
 
-from indexer.jobs.base import Job, State
+from indexer.jobs.base import Job, JobStatus
 
 SESSION_SECONDS = 25.0
 
@@ -56,7 +56,7 @@ def kill_milvus(stand: Stand, server: MilvusServer, images: int, kills: int) -> 
             resumed(stand, job, api, number)
         job = stand.ended(job, 180)
         assert api.answers() and api.rows == images
-    assert (job.state, job.indexed) == (State.DONE, images)
+    assert (job.state, job.indexed) == (JobStatus.DONE, images)
     stand.check(job)
 
 
@@ -101,7 +101,7 @@ def stop_milvus(stand: Stand, server: MilvusServer, seconds: float) -> None:
             server.start()
         api.comes_back()
         job = stand.ended(job, 180)
-    assert (job.state, job.reason) == (State.DONE, None)
+    assert (job.state, job.reason) == (JobStatus.DONE, None)
     stand.check(job)
 
 

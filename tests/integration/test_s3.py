@@ -7,7 +7,7 @@ from s3_server import PAGE, check_keys, running_s3
 
 from embeddings.errors import FileUnreadable, SourceUnavailable
 from indexer.sources.base import Reference
-from indexer.sources.bucket import Bucket
+from indexer.sources.bucket import FsspecSource
 from indexer.sources.manifest import Manifest
 
 OBJECTS = {
@@ -34,12 +34,12 @@ def s3():
         files = s3fs.S3FileSystem(use_listings_cache=False)
         files.mkdir("bucket")
         for key, data in OBJECTS.items():
-            files.call_s3("put_object", Bucket="bucket", Key=key, Body=data)
+            files.call_s3("put_object", FsspecSource="bucket", Key=key, Body=data)
         yield files
 
 
 def listed(address: str) -> list[str]:
-    return [item.path for item in Bucket(address).references()]
+    return [item.path for item in FsspecSource(address).references()]
 
 
 def test_a_bucket_is_listed_over_several_pages(s3):
@@ -54,13 +54,13 @@ def test_a_bucket_is_listed_over_several_pages(s3):
 
 
 def test_size_and_change_time(s3):
-    first = next(iter(Bucket("s3://bucket").references()))
+    first = next(iter(FsspecSource("s3://bucket").references()))
     modified = s3.info("bucket/a.jpg")["LastModified"]
     assert first == Reference("a.jpg", 4, int(modified.timestamp()) * 10**9)
 
 
 def test_bytes_are_read_and_no_more_than_asked_for(s3):
-    source = Bucket("s3://bucket")
+    source = FsspecSource("s3://bucket")
     assert source.fetch("a.jpg", 2) == b"aaa"
     assert source.fetch("a.jpg", 100) == b"aaaa"
     assert source.fetch("empty.jpg", 100) == b""
@@ -68,7 +68,7 @@ def test_bytes_are_read_and_no_more_than_asked_for(s3):
 
 
 def test_what_is_not_there(s3):
-    source = Bucket("s3://bucket")
+    source = FsspecSource("s3://bucket")
     assert source.is_gone("b.jpg") and not source.is_gone("a.jpg")
     with pytest.raises(FileUnreadable, match="not there any more"):
         source.fetch("b.jpg", 10)
@@ -78,7 +78,7 @@ def test_what_is_not_there(s3):
 
 
 def test_keys_that_are_refused(s3):
-    source = Bucket("s3://bucket")
+    source = FsspecSource("s3://bucket")
     check_keys(os.environ["AWS_ENDPOINT_URL"], True)
     try:
         for ask in (lambda: listed("s3://bucket"), lambda: source.fetch("a.jpg", 10)):

@@ -38,7 +38,7 @@ def name(store: Store) -> Iterator[str]:
 
 @ON_SERVER
 def test_a_compact_collection_takes_full_vectors_and_its_own(store: Store, name: str) -> None:
-    compact = store.beside(name, FLAT)
+    compact = store.create_sibling(name, FLAT)
     assert store.open(name).model == MODEL and compact.count() == 0
     compact.upsert(list(store.open(name).scan(with_vectors=True)))
     assert store.open(name).projection is None
@@ -70,7 +70,7 @@ def test_a_compact_collection_takes_full_vectors_and_its_own(store: Store, name:
 @ON_SERVER
 def test_those_who_opened_before_the_switch_read_the_old_and_write_to_both(store: Store, name: str) -> None:
     early, another = store.open(name, MODEL), store.open(name, MODEL)
-    compact = store.beside(name, FLAT)
+    compact = store.create_sibling(name, FLAT)
     compact.upsert(list(early.scan(with_vectors=True)))
     store.switch(name, compact)
     assert found(early, RED, 1) == ["red"]
@@ -86,7 +86,7 @@ def test_those_who_opened_before_the_switch_read_the_old_and_write_to_both(store
 
 def test_there_and_back(store: Store, name: str) -> None:
     assert store.full(name) is None and store.drop_beside(name) == []
-    store.switch(name, store.beside(name, FLAT))
+    store.switch(name, store.create_sibling(name, FLAT))
     full = store.full(name)
     assert full is not None and full.count() == 3 and store.open(name).count() == 0
     store.switch(name, full)
@@ -96,15 +96,15 @@ def test_there_and_back(store: Store, name: str) -> None:
 
 
 def test_building_again_leaves_nothing_of_the_last_attempt(store: Store, name: str) -> None:
-    store.beside(name, FLAT).upsert([row("half", RED)])
-    assert store.beside(name, FLAT).count() == 0
-    again = store.beside(name, OTHER_AXES)
+    store.create_sibling(name, FLAT).upsert([row("half", RED)])
+    assert store.create_sibling(name, FLAT).count() == 0
+    again = store.create_sibling(name, OTHER_AXES)
     store.switch(name, again)
     assert [info.model for info in store.drop_beside(name)] == [MODEL]
 
 
 def test_what_is_dropped_is_gone_with_what_is_beside_it(store: Store, name: str) -> None:
-    store.switch(name, store.beside(name, FLAT))
+    store.switch(name, store.create_sibling(name, FLAT))
     store.drop(name)
     with pytest.raises(NotFound):
         store.open(name)
@@ -123,7 +123,7 @@ def test_a_new_process_finds_the_projection(request: pytest.FixtureRequest, tmp_
     uri = request.getfixturevalue("milvus_uri") if engine == "server" else ""
     with open_store(uri, "", tmp_path, 30.0) as store:
         store.create("kept", MODEL).upsert([row("red", RED)])
-        compact = store.beside("kept", FLAT)
+        compact = store.create_sibling("kept", FLAT)
         compact.upsert([row("red", RED), row("orange", ORANGE)])
         store.switch("kept", compact)
     with open_store(uri, "", tmp_path, 30.0) as store:

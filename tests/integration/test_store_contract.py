@@ -17,7 +17,7 @@ from embeddings.models.identity import ModelIdentity
 from embeddings.tagging.tag import Tag
 from store import open_store
 from store.base import Collection, Store
-from store.records import Known, Row, Span
+from store.records import IndexedFile, Row, TimeRange
 from store.testing import MemoryStore
 
 MODEL = ModelIdentity("toy", "0123456789ab", 3)
@@ -303,7 +303,7 @@ def test_browsing_pages_neither_overlap_nor_leave_gaps(collection: Collection) -
 
 def test_the_ledger_has_every_row(collection: Collection) -> None:
     collection.upsert([row("a"), row("b", source="/other", bytes=7, modified_at=9)])
-    other = Known("b", "/other", "b.jpg", 7, 9, "hash of b")
+    other = IndexedFile("b", "/other", "b.jpg", 7, 9, "hash of b")
     assert {known.id for known in collection.known()} == {"a", "b"}
     assert list(collection.known("/other")) == [other]
     assert list(collection.known("/oth")) == []
@@ -313,10 +313,10 @@ def test_the_ledger_tells_of_some_rows(collection: Collection) -> None:
     collection.upsert([row(f"{i:04}", bytes=i) for i in range(1_500)])
     collection.delete(["0003"])
     asked = [f"{i:04}" for i in range(0, 3_000, 3)] + ['" or 1==1']
-    found = collection.known_among(asked)
+    found = collection.lookup(asked)
     assert {id_: known.bytes for id_, known in found.items()} == {f"{i:04}": i for i in range(0, 1_500, 3) if i != 3}
-    assert collection.known_among(asked, sure=False) == found  # what was written here is always seen
-    assert collection.known_among([]) == {}
+    assert collection.lookup(asked, strong=False) == found  # what was written here is always seen
+    assert collection.lookup([]) == {}
 
 
 def test_content_is_found_by_its_hash_with_the_vector(collection: Collection) -> None:
@@ -342,20 +342,23 @@ def test_pictures_of_a_time(collection: Collection) -> None:
     collection.upsert([row("noon", RED, ("cat",), taken_at=noon), row("then", ORANGE, taken_at=second)])
     collection.upsert([row("early", GREEN, ("cat",), taken_at=early), row("unknown", RED, ("cat",))])
     expected = {
-        Span(noon, second): ["noon"],
-        Span(second, None): ["then"],
-        Span(None, noon): ["early"],
-        Span(): ["early", "noon", "then"],
-        Span(datetime(2025, 1, 1), datetime(2025, 1, 2)): [],
+        TimeRange(noon, second): ["noon"],
+        TimeRange(second, None): ["then"],
+        TimeRange(None, noon): ["early"],
+        TimeRange(): ["early", "noon", "then"],
+        TimeRange(datetime(2025, 1, 1), datetime(2025, 1, 2)): [],
         None: ["early", "noon", "then", "unknown"],
     }
     for taken, names in expected.items():
         assert ids(collection.browse(taken=taken)) == sorted(found(collection, RED, taken=taken)) == names
         assert collection.count(taken=taken) == len(names)
-    assert found(collection, RED, tags=["cat"], taken=Span()) == ["noon", "early"]
-    assert found(collection, RED, exclude="noon", taken=Span(noon)) == ["then"]
-    assert ids(collection.browse("cat", 1, 5, Span(early))) == ["noon"] and collection.count("cat", Span(early)) == 2
-    assert collection.facets(["cat"]) == {"cat": 3} and collection.facets(taken=Span(noon)) == {"cat": 1}
+    assert found(collection, RED, tags=["cat"], taken=TimeRange()) == ["noon", "early"]
+    assert found(collection, RED, exclude="noon", taken=TimeRange(noon)) == ["then"]
+    assert (
+        ids(collection.browse("cat", 1, 5, TimeRange(early))) == ["noon"]
+        and collection.count("cat", TimeRange(early)) == 2
+    )
+    assert collection.facets(["cat"]) == {"cat": 3} and collection.facets(taken=TimeRange(noon)) == {"cat": 1}
 
 
 def test_pictures_of_a_rare_time_are_found_far_from_the_query(collection: Collection) -> None:
@@ -363,7 +366,7 @@ def test_pictures_of_a_rare_time_are_found_far_from_the_query(collection: Collec
     collection.upsert([row(f"{n:04}", [1, *(0.1 * random.random(2))]) for n in range(3000)])
     collection.upsert([row("rare", [-1, 0, 0], taken_at=datetime(2024, 5, 1))])
     collection.flush()
-    assert found(collection, RED, taken=Span(datetime(2024, 5, 1), datetime(2024, 5, 2))) == ["rare"]
+    assert found(collection, RED, taken=TimeRange(datetime(2024, 5, 1), datetime(2024, 5, 2))) == ["rare"]
 
 
 def test_more_rows_than_one_answer_of_a_server_can_hold(collection: Collection) -> None:

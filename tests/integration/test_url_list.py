@@ -9,7 +9,7 @@ from web_server import Exchange, Inner, WebServer, names
 
 from embeddings.errors import FileUnreadable, ImageTooLarge, UrlBlocked, UrlUnreachable, UsageError
 from indexer.sources.base import Reference, Unlistable
-from indexer.sources.url_list import Patience, PoliteFetcher, UrlList
+from indexer.sources.url_list import PoliteFetcher, RetryPolicy, UrlList
 
 MOST = 1000
 
@@ -146,7 +146,7 @@ def test_giving_up(
 
 def test_waits_have_a_limit() -> None:
     error = UrlUnreachable(temporary=True)
-    waits = [Patience(attempts=10).wait(attempt, error) for attempt in range(1, 11)]
+    waits = [RetryPolicy(attempts=10).wait(attempt, error) for attempt in range(1, 11)]
     assert waits[9] is None
     assert all(wait is not None and wait <= 30 for wait in waits[:9])
 

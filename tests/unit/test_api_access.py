@@ -234,7 +234,7 @@ def test_one_caller_has_a_quarter_of_the_places_and_the_others_the_rest(tmp_path
                 return client.http.post("/v1/search", headers=headers, content=body())
 
             slow = [asyncio.ensure_future(ask("read")) for _ in range(2)]
-            while client.service.places._free > 8 - 2:
+            while client.service.limit._free > 8 - 2:
                 await asyncio.sleep(0)
             secret = {"Authorization": f"Bearer {guarded.secrets['read']}"}
             one_too_many = await client.http.get("/v1/collections", headers=secret)

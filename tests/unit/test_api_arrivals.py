@@ -9,37 +9,37 @@ from concurrent.futures import Future
 
 import pytest
 
-from api.services.dynamic_batcher import Batcher
-from api.services.loop_bridge import A_ROUND, Arrivals, Together
+from api.services.dynamic_batcher import DynamicBatcher
+from api.services.loop_bridge import CALLS_PER_ROUND, DeferredCalls, LoopBridge
 
 
 def test_what_is_put_off_is_done_once_and_at_the_end() -> None:
-    together, done = Together(), list[str]()
+    deferred, done = DeferredCalls(), list[str]()
 
     def call() -> None:
         done.append("call")
 
-    together.at_end(call)
-    with together.block():
-        together.at_end(call)
-        together.at_end(call)
+    deferred.at_end(call)
+    with deferred.block():
+        deferred.at_end(call)
+        deferred.at_end(call)
         done.append("block")
     assert done == ["call", "block", "call"]
 
 
 def test_what_is_put_off_is_done_after_a_failure_too() -> None:
-    together, done = Together(), list[str]()
-    with pytest.raises(ValueError, match="odd"), together.block():
-        together.at_end(lambda: done.append("call"))
+    deferred, done = DeferredCalls(), list[str]()
+    with pytest.raises(ValueError, match="odd"), deferred.block():
+        deferred.at_end(lambda: done.append("call"))
         raise ValueError("odd")
-    together.at_end(lambda: done.append("at once"))
+    deferred.at_end(lambda: done.append("at once"))
     assert done == ["call", "at once"]
 
 
 def test_a_block_is_of_its_own_thread_alone() -> None:
-    together, done = Together(), list[str]()
-    with together.block():
-        other = threading.Thread(target=together.at_end, args=(lambda: done.append("other"),))
+    deferred, done = DeferredCalls(), list[str]()
+    with deferred.block():
+        other = threading.Thread(target=deferred.at_end, args=(lambda: done.append("other"),))
         other.start()
         other.join()
         assert done == ["other"]
@@ -62,8 +62,8 @@ def test_a_batch_goes_to_the_next_batcher_as_one() -> None:
         return item
 
     async def scene() -> list[int]:
-        together = Together()
-        one, two = Batcher("one", first, 20, together), Batcher("two", second, 20, together)
+        deferred = DeferredCalls()
+        one, two = DynamicBatcher("one", first, 20, deferred), DynamicBatcher("two", second, 20, deferred)
         async with one.running(), two.running():
             futures = [two.after(one.put(0), slowly)]
             await asyncio.to_thread(started.wait)
@@ -79,8 +79,8 @@ def test_results_of_one_batch_wake_the_loop_once_and_few_have_a_round(monkeypatc
     wakes, rounds = list[Callable[..., object]](), list[int]()
 
     async def scene() -> list[int]:
-        together = Together()
-        arrivals, loop = Arrivals(together), asyncio.get_running_loop()
+        deferred = DeferredCalls()
+        arrivals, loop = LoopBridge(deferred), asyncio.get_running_loop()
         really = loop.call_soon_threadsafe
         number = 0
 
@@ -95,17 +95,17 @@ def test_results_of_one_batch_wake_the_loop_once_and_few_have_a_round(monkeypatc
                 loop.call_soon(next_round)
 
         def hand_over() -> None:
-            with together.block():
+            with deferred.block():
                 for future in futures:
                     future.set_result(7)
 
         async def one(future: Future[int]) -> int:
-            result = await arrivals.of(future)
+            result = await arrivals.wait_for(future)
             rounds.append(number)
             return result
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
-        futures: list[Future[int]] = [Future() for _ in range(2 * A_ROUND + 1)]
+        futures: list[Future[int]] = [Future() for _ in range(2 * CALLS_PER_ROUND + 1)]
         with arrivals.running():
             waiting = [asyncio.create_task(one(future)) for future in futures]
             await asyncio.sleep(0)
@@ -116,14 +116,14 @@ def test_results_of_one_batch_wake_the_loop_once_and_few_have_a_round(monkeypatc
         thread.join()
         return results
 
-    assert asyncio.run(scene()) == [7] * (2 * A_ROUND + 1)
+    assert asyncio.run(scene()) == [7] * (2 * CALLS_PER_ROUND + 1)
     assert len(wakes) == 1
-    assert max(Counter(rounds).values()) == A_ROUND
+    assert max(Counter(rounds).values()) == CALLS_PER_ROUND
 
 
 def test_nothing_is_lost_where_many_threads_hand_over() -> None:
     async def scene() -> list[int]:
-        arrivals = Arrivals(Together())
+        arrivals = LoopBridge(DeferredCalls())
         futures: list[Future[int]] = [Future() for _ in range(2000)]
 
         def hand_over(start: int) -> None:
@@ -134,7 +134,7 @@ def test_nothing_is_lost_where_many_threads_hand_over() -> None:
             threads = [threading.Thread(target=hand_over, args=(start,)) for start in range(4)]
             for thread in threads:
                 thread.start()
-            results = await asyncio.wait_for(asyncio.gather(*map(arrivals.of, futures)), 30)
+            results = await asyncio.wait_for(asyncio.gather(*map(arrivals.wait_for, futures)), 30)
         for thread in threads:
             thread.join()
         return results
@@ -144,20 +144,20 @@ def test_nothing_is_lost_where_many_threads_hand_over() -> None:
 
 def test_a_failure_is_raised_where_it_is_waited_for() -> None:
     async def scene() -> None:
-        arrivals, future = Arrivals(Together()), Future[int]()
+        arrivals, future = LoopBridge(DeferredCalls()), Future[int]()
         with arrivals.running():
             future.set_exception(ValueError("odd"))
             with pytest.raises(ValueError, match="odd"):
-                await arrivals.of(future)
+                await arrivals.wait_for(future)
 
     asyncio.run(scene())
 
 
 def test_who_gives_up_takes_back_what_has_not_begun() -> None:
     async def scene() -> Future[int]:
-        arrivals, future = Arrivals(Together()), Future[int]()
+        arrivals, future = LoopBridge(DeferredCalls()), Future[int]()
         with arrivals.running():
-            waiting = asyncio.create_task(arrivals.of(future))
+            waiting = asyncio.create_task(arrivals.wait_for(future))
             await asyncio.sleep(0)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -171,10 +171,10 @@ def test_what_comes_after_the_end_is_let_go() -> None:
     called: list[int] = []
 
     async def scene() -> None:
-        arrivals = Arrivals(Together())
+        arrivals = LoopBridge(DeferredCalls())
         with arrivals.running():
             pass
-        arrivals.soon(lambda: called.append(1))
+        arrivals.call_soon(lambda: called.append(1))
         await asyncio.sleep(0.01)
 
     asyncio.run(scene())

@@ -35,7 +35,7 @@ def client(store: MemoryStore, tmp_path) -> Iterator[ApiClient]:
 def switch(store: MemoryStore) -> Collection:
     """Make the collection compact and return the full one as somebody opened it before."""
     full = store.open("photos")
-    compact = store.beside("photos", FLAT)
+    compact = store.create_sibling("photos", FLAT)
     compact.upsert(list(full.scan(with_vectors=True)))
     store.switch("photos", compact)
     return full
@@ -71,7 +71,7 @@ def test_queries_of_two_spaces_are_answered_together(client: ApiClient, store: M
         replace(query, collection=full, vector=np.array([0, 1, 0], np.float32)),
         replace(query, vector=np.array([0, 1, 0], np.float32), exclude="green"),
     ]
-    answers = client.service.library.search(queries)
+    answers = client.service.collections.search(queries)
     assert [[hit.row.id for hit in hits] for hits in answers if not isinstance(hits, Exception)] == [
         ["red", "yellow", "green"],
         ["red", "yellow", "green"],

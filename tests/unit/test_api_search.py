@@ -11,7 +11,7 @@ import pytest
 from api_client import ApiClient, api_client
 from toy import TOY, picture
 
-from api.services.collections import Library
+from api.services.collections import CollectionService
 from embeddings.models.identity import ModelIdentity
 from store.testing import MemoryCollection, MemoryStore
 
@@ -229,7 +229,9 @@ def test_a_collection_that_was_opened_for_a_query_is_not_opened_for_the_next(tmp
     store, now = CountingStore(), 100.0
     with api_client(tmp_path, store=store) as client:
         service = client.service
-        service.library = Library(store, TOY, lambda: frozenset({"red"}), service.shelves, lambda: now)
+        service.collections = CollectionService(
+            store, TOY, lambda: frozenset({"red"}), service.image_files, lambda: now
+        )
         assert client.post("/v1/search", **upload(picture("red"))).status_code == 404
         client.add(picture("red"), id="red")
         client.add(picture("green"), id="green")

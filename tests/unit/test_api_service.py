@@ -13,7 +13,7 @@ from api_client import ApiClient, api_client
 from toy import ToyEmbedder, picture
 
 from api import request_body
-from api.errors import KINDS, kind_of
+from api.errors import PROBLEMS, problem_type
 from api.openapi.examples import UNNAMED
 from api.request_id import RequestIdFilter
 from api.schemas import duplicates, responses
@@ -40,14 +40,14 @@ def own_errors(base: type[errors.LookalikeError] = errors.LookalikeError) -> Ite
 
 @pytest.mark.parametrize("error", [error for error in own_errors() if error.__module__ == errors.__name__])
 def test_every_error_of_ours_has_its_own_line_in_the_table(error: type[errors.LookalikeError]) -> None:
-    assert error in KINDS
+    assert error in PROBLEMS
 
 
 def test_an_error_that_the_table_does_not_know_has_its_base_class_line() -> None:
     class Odd(errors.NotFound):
         pass
 
-    assert kind_of(Odd()).status == 404
+    assert problem_type(Odd()).status == 404
 
 
 def test_an_answer_has_a_new_id_or_the_callers(client: ApiClient) -> None:
@@ -305,10 +305,10 @@ def test_searches_of_one_collection_share_a_call_and_get_their_own_answers(clien
         answers = await asyncio.gather(*[client.http.post("/v1/search", json={**q, "limit": 2}) for q in queries])
         return [[result["id"] for result in answer.json()["results"]] for answer in answers]
 
-    together = client.run(scene())
-    assert together[0][0] == together[1][0] == "yellow"
-    assert "red" not in together[0] and "green" not in together[1] and "blue" not in together[2]
-    assert together[3] == ["yellow", "green"]
+    deferred = client.run(scene())
+    assert deferred[0][0] == deferred[1][0] == "yellow"
+    assert "red" not in deferred[0] and "green" not in deferred[1] and "blue" not in deferred[2]
+    assert deferred[3] == ["yellow", "green"]
 
 
 # ---- health ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from toy import TOY, ToyEmbedder, picture
 from embeddings.errors import FileUnreadable, SourceUnavailable, UsageError
 from indexer.pipeline.index_source import index_source
 from indexer.sources.base import Reference, Unlistable
-from indexer.sources.bucket import Bucket, change_mark
+from indexer.sources.bucket import FsspecSource, change_mark
 from indexer.sources.folder import Folder
 from indexer.sources.manifest import Manifest
 from indexer.sources.open_source import open_source
@@ -65,31 +65,31 @@ def moody():
     return fs
 
 
-def listed(source: Bucket) -> list[str]:
+def listed(source: FsspecSource) -> list[str]:
     return [item.path for item in source.references()]
 
 
 def test_files_of_all_folders_without_what_is_hidden_or_no_image(moody):
     moody.pipe({f"/b/{name}": b"x" for name in ("c/2.png", "c/1.png", ".x/d.jpg", ".e.jpg", "f.txt", "g.MP4", "h")})
-    source = Bucket("moody://b/")
+    source = FsspecSource("moody://b/")
     assert listed(source) == ["a.jpg", "c/1.png", "c/2.png", "h", "sub/b.jpg"]
     assert source.name == "moody://b"
     assert source.shown("sub/b.jpg") == "moody://b/sub/b.jpg"
 
 
 def test_size_and_change_time(moody):
-    first, _ = Bucket("moody://b").references()
+    first, _ = FsspecSource("moody://b").references()
     assert isinstance(first, Reference) and first.bytes == 4
     assert first.modified_at == pytest.approx(moody.info("/b/a.jpg")["created"].timestamp() * 1e9, abs=1e4)
 
 
 def test_no_more_is_read_than_asked_for(moody):
-    assert Bucket("moody://b").fetch("a.jpg", 2) == b"aaa"
-    assert Bucket("moody://b").fetch("a.jpg", 100) == b"aaaa"
+    assert FsspecSource("moody://b").fetch("a.jpg", 2) == b"aaa"
+    assert FsspecSource("moody://b").fetch("a.jpg", 100) == b"aaaa"
 
 
 def test_a_file_that_is_gone(moody):
-    source = Bucket("moody://b")
+    source = FsspecSource("moody://b")
     assert source.is_gone("c.jpg") and not source.is_gone("a.jpg")
     with pytest.raises(FileUnreadable, match="not there any more"):
         source.fetch("c.jpg", 10)
@@ -108,7 +108,7 @@ class AuthenticationException(SSHException):
     [ConnectionResetError("reset"), TimeoutError(), EOFError(), OSError("Socket is closed"), SSHException("dropped")],
 )
 def test_what_fails_in_passing_is_tried_again(moody, failure):
-    source = Bucket("moody://b")
+    source = FsspecSource("moody://b")
     moody.failures.append(failure)
     assert source.fetch("a.jpg", 10) == b"aaaa"
     moody.failures.append(failure)
@@ -118,20 +118,20 @@ def test_what_fails_in_passing_is_tried_again(moody, failure):
 def test_what_will_fail_again_is_not_tried_again(moody):
     moody.failures += [OSError("later"), AuthenticationException("no such key")]
     with pytest.raises(SourceUnavailable, match="no such key"):
-        listed(Bucket("moody://b"))
+        listed(FsspecSource("moody://b"))
     assert [str(failure) for failure in moody.failures] == ["later"]
 
 
 def test_a_file_that_may_not_be_read_fails_alone(moody):
     moody.forbidden.add("/b/a.jpg")
     with pytest.raises(FileUnreadable, match="cannot be read: no entry") as caught:
-        Bucket("moody://b").fetch("a.jpg", 10)
+        FsspecSource("moody://b").fetch("a.jpg", 10)
     assert "hidden" not in caught.value.message
-    assert not Bucket("moody://b").is_gone("a.jpg")
+    assert not FsspecSource("moody://b").is_gone("a.jpg")
 
 
 def test_a_source_that_may_not_be_read_any_more_ends_the_run(moody):
-    source = Bucket("moody://b")
+    source = FsspecSource("moody://b")
     moody.forbidden.update(("/b/a.jpg", "/b"))
     with pytest.raises(SourceUnavailable, match="moody://b may not be read") as caught:
         source.fetch("a.jpg", 10)
@@ -143,7 +143,7 @@ def test_a_source_that_may_not_be_read_any_more_ends_the_run(moody):
 def test_a_folder_that_may_not_be_read_is_a_failure_and_the_rest_goes_on(moody):
     moody.pipe("/b/z.jpg", b"z")
     moody.forbidden.add("/b/sub")
-    first, second, third = Bucket("moody://b").references()
+    first, second, third = FsspecSource("moody://b").references()
     assert isinstance(second, Unlistable) and second.path == "sub"
     assert (first.path, third.path) == ("a.jpg", "z.jpg")
 
@@ -151,7 +151,7 @@ def test_a_folder_that_may_not_be_read_is_a_failure_and_the_rest_goes_on(moody):
 @pytest.mark.parametrize("address", ["moody://b/nothing", "moody://b/a.jpg"])
 def test_a_source_that_is_no_folder_is_one_clear_sentence(moody, address):
     with pytest.raises(SourceUnavailable, match=r"there is nothing at|it is a file"):
-        listed(Bucket(address))
+        listed(FsspecSource(address))
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_a_source_that_is_no_folder_is_one_clear_sentence(moody, address):
 )
 def test_addresses_that_are_refused(address, says):
     with pytest.raises(UsageError, match=says) as caught:
-        Bucket(address)
+        FsspecSource(address)
     assert "hidden" not in caught.value.message
 
 
 def test_a_missing_library_is_named():
     with pytest.raises(SourceUnavailable, match=r"reading gs:// needs a library that is not installed: please install"):
-        Bucket("gs://bucket/photos")
+        FsspecSource("gs://bucket/photos")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_folders_of_this_machine_by_address(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / name).write_bytes(b"here")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
-    source = Bucket(f"file://{tmp_path}")
+    source = FsspecSource(f"file://{tmp_path}")
     (item,) = source.references()
     assert isinstance(item, Reference) and source.fetch(item.path, 10) == b"here"
     assert [i.path for i in Folder(tmp_path).references()] == [item.path]
@@ -206,11 +206,11 @@ def test_a_bucket_becomes_rows_and_stays_so(moody):
     moody.pipe({"/b/red.png": picture("red"), "/b/sub/green.png": picture("green"), "/b/broken.png": b""})
     collection = MemoryStore().create("photos", TOY)
     with ToyEmbedder() as embedder:
-        first = index_source(Bucket("moody://b"), collection, embedder, 100_000, True, lambda _: None)
+        first = index_source(FsspecSource("moody://b"), collection, embedder, 100_000, True, lambda _: None)
         assert (first.indexed, first.failed) == (2, 1)
         assert first.failures[0].path == "moody://b/broken.png"
         moody.mv("/b/red.png", "/b/sub/new.png")
-        again = index_source(Bucket("moody://b"), collection, embedder, 100_000, True, lambda _: None)
+        again = index_source(FsspecSource("moody://b"), collection, embedder, 100_000, True, lambda _: None)
     assert (again.copied, again.skipped, again.removed) == (1, 1, 1)
 
 
@@ -228,7 +228,7 @@ def test_sources_are_told_apart_by_looking(tmp_path, monkeypatch):
     }
     opened = {text: open_source(text) for text in names}
     assert {text: source.name for text, source in opened.items()} == names
-    assert [type(source) for source in opened.values()] == [Folder, Folder, Manifest, Folder, Bucket]
+    assert [type(source) for source in opened.values()] == [Folder, Folder, Manifest, Folder, FsspecSource]
 
 
 @pytest.mark.parametrize(

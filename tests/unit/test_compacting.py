@@ -11,7 +11,7 @@ from toy import TOY
 
 from embeddings.errors import StoreUnavailable, UsageError
 from indexer.migration.compact import Compaction
-from indexer.migration.recall import Exact
+from indexer.migration.recall import ExactRecall
 from indexer.migration.restore import Restoring
 from store.base import Collection
 from store.records import Row
@@ -187,8 +187,8 @@ def test_recall_counts_by_distance_and_leaves_the_row_itself_out():
     rows += [row(n, vector=near if n <= 10 else far) for n in range(1, 21)]
     full.upsert(rows)
     other.upsert([replace(one, vector=away) if one.id in ("01", "02", "03", "04") else one for one in rows])
-    exact = Exact(rows[:1])
+    exact = ExactRecall(rows[:1])
     exact.add(rows[:15])
     exact.add(rows[15:])
-    assert exact.kept(full, full) == 1.0
-    assert exact.kept(full, other) == pytest.approx(0.6)
+    assert exact.recall_at_10(full, full) == 1.0
+    assert exact.recall_at_10(full, other) == pytest.approx(0.6)

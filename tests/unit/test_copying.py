@@ -227,13 +227,13 @@ def test_an_upload_that_is_missing_or_changed_is_brought_again(folders):
     uploads, one = Uploads(*folders), row("a", source=UPLOAD)
     first, second = (upload_path("a", folder) for folder in folders)
     first.write_bytes(b"old")
-    assert uploads.bring(one) and not uploads.bring(one)
+    assert uploads.copy_file(one) and not uploads.copy_file(one)
     second.unlink()
-    assert uploads.bring(one)
+    assert uploads.copy_file(one)
     first.unlink()
     first.write_bytes(b"new one")
     assert second.read_bytes() == b"old"
-    assert uploads.bring(one) and second.read_bytes() == b"new one"
+    assert uploads.copy_file(one) and second.read_bytes() == b"new one"
 
 
 def test_a_row_kept_in_the_target_keeps_its_file(folders):

@@ -8,19 +8,19 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from api.server.connection import MOST, MOST_OF_ONE, Peers
-from api.server.listener import LINGERING, REFUSED_AT_ONCE, Door
+from api.server.connection import MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, ConnectionCounter
+from api.server.listener import LINGERING, REFUSED_AT_ONCE, AdmissionListener
 
 
 @contextmanager
-def opened(peers: Peers) -> Iterator[Door]:
-    with closing(Door(socket.create_server(("127.0.0.1", 0), backlog=100), peers)) as door:
+def opened(peers: ConnectionCounter) -> Iterator[AdmissionListener]:
+    with closing(AdmissionListener(socket.create_server(("127.0.0.1", 0), backlog=100), peers)) as door:
         door.setblocking(False)
         yield door
 
 
-def occupied(address: str, number: int, *proxies: str) -> Peers:
-    peers = Peers(proxies)
+def occupied(address: str, number: int, *proxies: str) -> ConnectionCounter:
+    peers = ConnectionCounter(proxies)
     for _ in range(number):
         peers.come(address)
     return peers
@@ -29,11 +29,11 @@ def occupied(address: str, number: int, *proxies: str) -> Peers:
 @pytest.mark.parametrize(
     ("address", "number", "proxies", "full"),
     [
-        ("127.0.0.1", MOST_OF_ONE - 1, (), False),
-        ("127.0.0.1", MOST_OF_ONE, (), True),
-        ("192.0.2.1", MOST_OF_ONE, (), False),
-        ("127.0.0.1", MOST_OF_ONE, ("127.0.0.0/8",), False),
-        ("192.0.2.1", MOST, ("192.0.2.1",), True),
+        ("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS - 1, (), False),
+        ("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS, (), True),
+        ("192.0.2.1", MAX_CONNECTIONS_PER_ADDRESS, (), False),
+        ("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS, ("127.0.0.0/8",), False),
+        ("192.0.2.1", MAX_CONNECTIONS, ("192.0.2.1",), True),
     ],
 )
 def test_who_is_let_in(address: str, number: int, proxies: tuple[str, ...], full: bool) -> None:
@@ -45,7 +45,7 @@ def test_who_is_let_in(address: str, number: int, proxies: tuple[str, ...], full
 
 def test_a_connection_too_many_is_answered_whatever_it_sends() -> None:
     async def scene() -> bytes:
-        with opened(occupied("127.0.0.1", MOST_OF_ONE)) as door:
+        with opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS)) as door:
             reader, writer = await asyncio.open_connection(*door.getsockname())
             writer.write(b"GET / HTTP/1.1\r\n\r\n" + b"x" * 100_000)
             with pytest.raises(BlockingIOError):
@@ -62,7 +62,7 @@ def test_a_connection_too_many_is_answered_whatever_it_sends() -> None:
 
 def test_refused_connections_are_closed_soon_and_never_more_than_some_are_open() -> None:
     async def scene() -> None:
-        with opened(occupied("127.0.0.1", MOST_OF_ONE)) as door:
+        with opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS)) as door:
             for _ in range(LINGERING + 10):
                 with socket.create_connection(door.getsockname()), pytest.raises(BlockingIOError):
                     door.accept()
@@ -76,7 +76,7 @@ def test_refused_connections_are_closed_soon_and_never_more_than_some_are_open()
 
 def test_others_come_in_behind_those_who_do_not() -> None:
     async def scene() -> None:
-        with opened(occupied("127.0.0.2", MOST_OF_ONE)) as door:
+        with opened(occupied("127.0.0.2", MAX_CONNECTIONS_PER_ADDRESS)) as door:
             place = door.getsockname()
             crowd = [
                 socket.create_connection(place, source_address=("127.0.0.2", 0)) for _ in range(REFUSED_AT_ONCE - 1)
@@ -94,7 +94,7 @@ def test_others_come_in_behind_those_who_do_not() -> None:
 def test_who_came_in_counts_at_once() -> None:
     async def scene() -> None:
         with (
-            opened(occupied("127.0.0.1", MOST_OF_ONE - 1)) as door,
+            opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS - 1)) as door,
             socket.create_connection(door.getsockname()),
             socket.create_connection(door.getsockname()),
         ):

@@ -8,7 +8,7 @@ from PIL import ImageOps
 
 from duplicates.best_copy import best_of
 from duplicates.evidence import MIRROR, Evidence, Kind, distances
-from embeddings.imaging.geometry import Turn
+from embeddings.imaging.geometry import Orientation
 from embeddings.imaging.phash import phash
 
 
@@ -24,10 +24,12 @@ def test_distances_count_bits_of_the_nearer_of_upright_and_mirrored():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_mirrored_hash_follows_from_the_hash(seed):
     picture = photo(320, 240, seed)
-    upright, mirrored = (np.array([phash(image, Turn())], np.uint64) for image in (picture, ImageOps.mirror(picture)))
+    upright, mirrored = (
+        np.array([phash(image, Orientation())], np.uint64) for image in (picture, ImageOps.mirror(picture))
+    )
     apart, is_mirrored = distances(upright, mirrored)
     assert apart[0] <= 8 and is_mirrored[0]
-    others = np.array([phash(photo(320, 240, seed + 100), Turn())], np.uint64)
+    others = np.array([phash(photo(320, 240, seed + 100), Orientation())], np.uint64)
     assert distances(upright, others)[0][0] > 12
 
 

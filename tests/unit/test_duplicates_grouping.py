@@ -2,16 +2,16 @@
 
 from duplicates.clustering import Group, groups_of
 from duplicates.evidence import Evidence, Kind
-from duplicates.pair_store import Known
+from duplicates.pair_store import PairSnapshot
 
 NEAR = Evidence(2, False, 0.97, 0.999)
 SIMILAR = Evidence(30, False, 0.95, None)
 
 
-def known(pairs: dict[str, Evidence], **copies: int) -> Known:
+def known(pairs: dict[str, Evidence], **copies: int) -> PairSnapshot:
     """Return contents called by single letters; 'AB' is a pair."""
     letters = sorted({letter for pair in pairs for letter in pair} | copies.keys())
-    return Known(
+    return PairSnapshot(
         hashes={ord(letter): letter for letter in letters},
         pictures={ord(letter): [f"{letter}{i}" for i in range(copies.get(letter, 1))] for letter in letters},
         pairs={(ord(pair[0]), ord(pair[1])): evidence for pair, evidence in pairs.items()},

@@ -12,9 +12,9 @@ from toy import ToyPool
 
 from duplicates.decisions import Action, Decisions
 from duplicates.evidence import Kind
-from duplicates.pair_store import Ledger
-from duplicates.review import Catalogue
-from duplicates.scan import Progress, scan
+from duplicates.pair_store import PairStore
+from duplicates.review import Review
+from duplicates.scan import ScanProgress, scan
 from embeddings.errors import Busy, NotFound, StoreUnavailable, UsageError
 from embeddings.models.identity import ModelIdentity
 from store.projection import Projection
@@ -42,7 +42,7 @@ class Runner:
         self.store = MemoryStore()
         self.collection = self.store.create("photos", MODEL)
         self.read: list[str] = []
-        self.stages: list[Progress] = []
+        self.stages: list[ScanProgress] = []
 
     def bytes_of(self, row: Row) -> bytes:
         self.read.append(row.id)
@@ -53,7 +53,7 @@ class Runner:
     def scan(self, stop_at: int = 10**9) -> None:
         self.read, self.stages = [], []
 
-        def listen(progress: Progress) -> None:
+        def listen(progress: ScanProgress) -> None:
             self.stages.append(progress)
             if len(self.stages) == stop_at:
                 raise _Stop
@@ -65,12 +65,12 @@ class Runner:
             pool.close()
 
     def groups(self, kind: Kind | None = None, kept: bool = False) -> list[set[str]]:
-        catalogue = Catalogue(self.collection, self.folder)
-        return [{copy.row.id for copy in shown.pictures} for shown in catalogue.show(catalogue.groups(kind, kept))]
+        review = Review(self.collection, self.folder)
+        return [{copy.row.id for copy in shown.pictures} for shown in review.show(review.groups(kind, kept))]
 
     def decide(self, kind: Kind, action: Action) -> str:
-        catalogue = Catalogue(self.collection, self.folder)
-        return catalogue.decide(catalogue.groups(kind)[0].id, action).group_id
+        review = Review(self.collection, self.folder)
+        return review.decide(review.groups(kind)[0].id, action).group_id
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_each_kind_is_apart(runner):
     assert runner.groups(Kind.NEAR) == [{"a", "b"}]
     # b and d are 20 degrees apart, a and c 10; a stands for b too, having the shorter path
     assert runner.groups(Kind.SIMILAR) == [{"a", "c", "d"}]
-    assert Catalogue(runner.collection, runner.folder).complete_at is not None
+    assert Review(runner.collection, runner.folder).complete_at is not None
 
 
 def test_nothing_is_done_again(runner):
@@ -127,7 +127,7 @@ def test_what_is_gone_or_changed_leaves_its_groups(runner):
     assert runner.groups(Kind.EXACT) == [] and runner.groups(Kind.NEAR) == []  # at once, before the next run
     runner.scan()
     assert runner.groups(Kind.EXACT) == [] and runner.groups(Kind.NEAR) == []
-    with Ledger(runner.folder, "photos", MODEL) as ledger:
+    with PairStore(runner.folder, "photos", MODEL) as ledger:
         assert ledger.contents() == 5 and ledger.pictures()["b"] == "other"
 
 
@@ -176,7 +176,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(runner, tmp_path, stop_at):
 
 
 def test_two_runs_at_once_are_refused(runner):
-    def again(progress: Progress) -> None:
+    def again(progress: ScanProgress) -> None:
         scan(runner.collection, runner.folder, runner.bytes_of, pool, lambda _: None)
 
     pool = ToyPool()
@@ -213,7 +213,7 @@ def test_separated_pictures_do_not_come_together_again(runner):
         runner.decide(Kind.EXACT, Action.NOT_DUPLICATES)
     assert caught.value.field == "decision"
     with pytest.raises(NotFound, match="near-nothing"):
-        Catalogue(runner.collection, runner.folder).decide("near-nothing", Action.KEEP_ALL)
+        Review(runner.collection, runner.folder).decide("near-nothing", Action.KEEP_ALL)
 
 
 def test_a_damaged_file_is_named(runner):
@@ -235,11 +235,11 @@ def test_many_contents_are_divided_into_cells_and_still_found(tmp_path):
     rows = [row(f"{i:04}", phash=hashes[i // 2], vector=vectors[i]) for i in range(4200)]
     runner.collection.upsert(rows[:2000])
     runner.scan()
-    with Ledger(runner.folder, "many", runner.collection.model) as ledger:
+    with PairStore(runner.folder, "many", runner.collection.model) as ledger:
         assert len(ledger.pivots()) == 1
     runner.collection.upsert(rows[2000:])
     runner.scan()
-    with Ledger(runner.folder, "many", runner.collection.model) as ledger:
+    with PairStore(runner.folder, "many", runner.collection.model) as ledger:
         assert len(ledger.pivots()) == 262
     found = runner.groups(Kind.NEAR)
     expected = [{f"{i:04}", f"{i + 1:04}"} for i in range(0, 4200, 2)]

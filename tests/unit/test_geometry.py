@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from embeddings.errors import ModelError, UsageError
-from embeddings.imaging.geometry import TURNS, Box, InputSpec, frame
+from embeddings.imaging.geometry import ORIENTATIONS, Box, InputSpec, frame
 
 
 def test_center_crop_is_where_timm_puts_it():
@@ -82,7 +82,7 @@ def test_turns_are_those_of_exif(orientation: int):
     image = Image.fromarray(stored)
     image.getexif()[0x0112] = orientation
     upright = np.asarray(ImageOps.exif_transpose(image))
-    turn = TURNS[orientation]
+    turn = ORIENTATIONS[orientation]
     assert np.array_equal(turn.upright(stored), upright)
     assert turn.size(5, 3) == upright.shape[::-1]
 

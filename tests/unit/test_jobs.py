@@ -10,9 +10,9 @@ from toy import ToyEmbedder, picture
 from waiting import until
 
 from embeddings.errors import NotFound, StoreUnavailable, UsageError
-from indexer.jobs.base import Job, Libraries, State
+from indexer.jobs.base import Job, JobStatus, Libraries
 from indexer.jobs.local import LocalJobs
-from indexer.pipeline.progress import Progress
+from indexer.pipeline.progress import IndexProgress
 from store.testing import MemoryStore
 
 
@@ -59,9 +59,9 @@ def ended(jobs: LocalJobs, job: Job) -> Job:
 def test_a_job_indexes_a_library(tmp_path, library, store):
     with open_jobs(tmp_path, store) as jobs:
         queued = jobs.start("library", "family")
-        assert (queued.state, queued.source, queued.collection) == (State.QUEUED, "library", "family")
+        assert (queued.state, queued.source, queued.collection) == (JobStatus.QUEUED, "library", "family")
         job = ended(jobs, queued)
-    assert (job.state, job.found, job.indexed, job.failed) == (State.DONE, 3, 3, 0)
+    assert (job.state, job.found, job.indexed, job.failed) == (JobStatus.DONE, 3, 3, 0)
     assert job.seconds > 0 and job.seconds_left is None and job.reason is None
     assert store.open("family").count() == 3
 
@@ -70,13 +70,13 @@ def test_failures_are_kept_and_tried_again(tmp_path, library, store):
     (library / "broken.png").write_bytes(b"rubbish")
     with open_jobs(tmp_path, store) as jobs:
         job = ended(jobs, jobs.start("library", "family"))
-        assert (job.state, job.indexed, job.failed) == (State.DONE_WITH_FAILURES, 3, 1)
+        assert (job.state, job.indexed, job.failed) == (JobStatus.DONE_WITH_FAILURES, 3, 1)
         (failure,) = jobs.failures(job.id)
         assert (failure.path, failure.code) == (str(library / "broken.png"), "image_undecodable")
         (library / "broken.png").write_bytes(picture("yellow"))
         jobs.retry(job.id)
         again = ended(jobs, job)
-        assert (again.state, again.indexed, again.skipped) == (State.DONE, 1, 3)
+        assert (again.state, again.indexed, again.skipped) == (JobStatus.DONE, 1, 3)
         assert jobs.failures(job.id) == []
 
 
@@ -88,12 +88,12 @@ def test_a_running_job_tells_how_far_it_is_and_can_be_cancelled(tmp_path, librar
         until(lambda: jobs.get(running.id).found == 3)
         with pytest.raises(UsageError, match="is running: cancel it first"):
             jobs.retry(running.id)
-        assert jobs.cancel(waiting.id).state is State.CANCELLED
+        assert jobs.cancel(waiting.id).state is JobStatus.CANCELLED
         jobs.cancel(running.id)
         embedder.sign.set()
-        assert ended(jobs, running).state is State.CANCELLED
+        assert ended(jobs, running).state is JobStatus.CANCELLED
         assert [job.id for job in jobs.all()] == [waiting.id, running.id]
-        assert jobs.cancel(running.id).state is State.CANCELLED
+        assert jobs.cancel(running.id).state is JobStatus.CANCELLED
     with pytest.raises(NotFound):
         store.open("other")
 
@@ -105,7 +105,7 @@ def test_what_was_running_when_the_process_ended_is_taken_up_again(tmp_path, lib
         assert embedder.reached.wait(10)
         threading.Timer(0.1, embedder.sign.set).start()
     with open_jobs(tmp_path, store) as jobs:
-        assert [ended(jobs, job).state for job in (running, waiting)] == [State.DONE, State.DONE]
+        assert [ended(jobs, job).state for job in (running, waiting)] == [JobStatus.DONE, JobStatus.DONE]
     assert store.open("family").count() == store.open("other").count() == 3
 
 
@@ -120,17 +120,17 @@ def test_ended_jobs_are_remembered(tmp_path, library, store):
 def test_a_folder_that_is_gone_fails_the_job_with_a_reason(tmp_path, library, store):
     with open_jobs(tmp_path, store) as jobs:
         job = ended(jobs, jobs.start("gone", "family"))
-    assert job.state is State.FAILED and job.reason is not None and "there is no folder" in job.reason
+    assert job.state is JobStatus.FAILED and job.reason is not None and "there is no folder" in job.reason
 
 
 def test_a_store_that_fails_fails_the_job_and_not_the_next(tmp_path, library, store):
     with open_jobs(tmp_path, store) as jobs:
         store.available = False
         job = ended(jobs, jobs.start("library", "family"))
-        assert job.state is State.FAILED and job.reason == str(StoreUnavailable())
+        assert job.state is JobStatus.FAILED and job.reason == str(StoreUnavailable())
         store.available = True
         jobs.retry(job.id)
-        assert ended(jobs, job).state is State.DONE
+        assert ended(jobs, job).state is JobStatus.DONE
 
 
 @pytest.mark.parametrize("source", ["nothing", "../etc", "/etc", str(Path("/")), ""])
@@ -153,8 +153,8 @@ def test_library_names_must_do_in_an_address():
 
 
 def test_time_left_is_what_is_left_at_the_rate_so_far():
-    progress = Progress(found=100, indexed=20, copied=5, skipped=15)
-    job = Job("1", State.RUNNING, "library", "family").after(progress, 5.0)
+    progress = IndexProgress(found=100, indexed=20, copied=5, skipped=15)
+    job = Job("1", JobStatus.RUNNING, "library", "family").after(progress, 5.0)
     assert (job.finished, job.images_per_second, job.seconds_left) == (40, 5.0, 12.0)
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from indexer.pipeline.lister import A_PART, PARTS_AHEAD, Ahead, chunks
+from indexer.pipeline.lister import BATCH_SIZE, BATCHES_AHEAD, PrefetchIterator, chunks
 
 
 def test_chunks():
@@ -12,9 +12,9 @@ def test_chunks():
     assert list(chunks([], 2)) == []
 
 
-@pytest.mark.parametrize("number", [0, 1, A_PART, A_PART + 1, 3 * A_PART])
+@pytest.mark.parametrize("number", [0, 1, BATCH_SIZE, BATCH_SIZE + 1, 3 * BATCH_SIZE])
 def test_everything_comes_in_order(number):
-    with Ahead(range(number)) as ahead:
+    with PrefetchIterator(range(number)) as ahead:
         assert list(ahead) == list(range(number))
         assert ahead.found == number
         assert list(ahead) == []
@@ -22,11 +22,11 @@ def test_everything_comes_in_order(number):
 
 def test_what_the_source_raises_is_raised_after_what_it_gave():
     def broken():
-        yield from range(A_PART)
+        yield from range(BATCH_SIZE)
         raise OSError("gone")
 
-    with Ahead(broken()) as ahead:
-        assert [next(ahead) for _ in range(A_PART)] == list(range(A_PART))
+    with PrefetchIterator(broken()) as ahead:
+        assert [next(ahead) for _ in range(BATCH_SIZE)] == list(range(BATCH_SIZE))
         with pytest.raises(OSError, match="gone"):
             next(ahead)
 
@@ -40,7 +40,7 @@ def test_it_takes_no_more_than_fits_and_ends_when_it_is_left():
             taken += 1
             yield taken
 
-    with Ahead(endless()) as ahead:
+    with PrefetchIterator(endless()) as ahead:
         assert next(ahead) == 1
-    assert taken <= (PARTS_AHEAD + 2) * A_PART
+    assert taken <= (BATCHES_AHEAD + 2) * BATCH_SIZE
     assert "list" not in {thread.name for thread in threading.enumerate()}

@@ -8,14 +8,14 @@ from embeddings.tagging.tag import Tag
 from store.milvus.filters import Where
 from store.milvus.schema import NUMBERS, SCALARS, TAG_KEYS
 from store.milvus_lite import exact_search
-from store.milvus_lite.exact_search import LiteRows, alive_rows
+from store.milvus_lite.exact_search import LiteTable, alive_rows
 
 VECTORS = {"a": (1.0, 0.0), "b": (0.6, 0.8), "dead": (1.0, 0.0), "c": (0.0, 1.0), "d": (0.6, 0.8), "e": (-1.0, 0.0)}
 RIGHT = np.array([[1, 0]], np.float32)
 UP = np.array([[0, 1]], np.float32)
 
 
-def rows(parts: tuple[int, ...] = (2, 3, 1)) -> LiteRows:
+def rows(parts: tuple[int, ...] = (2, 3, 1)) -> LiteTable:
     """Rows in so many tables; `b` and `d` have the same vector, one row is not alive."""
     ids = list(VECTORS)
     columns = {name: pa.array([0] * len(ids)) if name in NUMBERS else pa.array(ids) for name in SCALARS}
@@ -29,11 +29,11 @@ def rows(parts: tuple[int, ...] = (2, 3, 1)) -> LiteRows:
         tables.append(whole.slice(start, size))
         start += size
     alive = np.array([id_ != "dead" for id_ in ids])
-    return LiteRows(tables, pa.concat_tables(tables), alive)
+    return LiteTable(tables, pa.concat_tables(tables), alive)
 
 
 def found(
-    some: LiteRows, queries: np.ndarray, limit: int, offset: int = 0, where: Where | None = None
+    some: LiteTable, queries: np.ndarray, limit: int, offset: int = 0, where: Where | None = None
 ) -> list[list[str]]:
     pages = some.nearest(queries, limit, offset, where or Where())
     return [[hit.row.id for hit in page] for page in pages]
@@ -97,7 +97,7 @@ def test_rows_are_those_of_their_segments() -> None:
 
 def test_nothing_is_found_among_no_rows() -> None:
     empty = rows().table.slice(0, 0)
-    assert found(LiteRows([], empty, np.zeros(0, bool)), RIGHT, 3) == [[]]
+    assert found(LiteTable([], empty, np.zeros(0, bool)), RIGHT, 3) == [[]]
 
 
 @pytest.mark.parametrize("parts", [(6,), (2, 3, 1)])

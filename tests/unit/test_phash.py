@@ -6,7 +6,7 @@ from pictures import encoded, photo
 from PIL import Image, ImageEnhance
 
 from embeddings.imaging.decode import InputSpec, decode
-from embeddings.imaging.geometry import TURNS
+from embeddings.imaging.geometry import ORIENTATIONS
 from embeddings.imaging.phash import phash
 
 MEAN_BIT = 1 << 63
@@ -26,20 +26,20 @@ def test_a_cosine_sets_the_bit_of_its_frequency(frequency: int):
     # one cosine across: its transform is nothing but the mean and that frequency, so the median is 0
     wave = 128 + 100 * np.cos(math.pi * (2 * np.arange(32) + 1) * frequency / 64)
     across = Image.fromarray(np.tile(np.rint(wave), (32, 1)).astype(np.uint8))
-    found = phash(across, TURNS[1])
+    found = phash(across, ORIENTATIONS[1])
     assert found & MEAN_BIT
     assert found & (MEAN_BIT >> frequency)
     assert not found & 0x00FFFFFFFFFFFFFF  # nothing goes down the picture
 
-    turned = phash(across, TURNS[5])
+    turned = phash(across, ORIENTATIONS[5])
     assert turned & (MEAN_BIT >> 8 * frequency)
     assert not turned & 0x7F7F7F7F7F7F7F7F
 
 
 def test_flat_pictures_have_only_a_mean():
     for grey in (1, 77, 255):
-        assert phash(Image.new("L", (300, 200), grey), TURNS[1]) == MEAN_BIT
-    assert phash(Image.new("RGB", (300, 200)), TURNS[1]) == 0
+        assert phash(Image.new("L", (300, 200), grey), ORIENTATIONS[1]) == MEAN_BIT
+    assert phash(Image.new("RGB", (300, 200)), ORIENTATIONS[1]) == 0
 
 
 def test_saving_again_and_resizing_changes_few_bits():

@@ -8,7 +8,7 @@ from toy import TOY, ToyEmbedder, picture
 
 from embeddings.errors import DiskFull
 from indexer.pipeline.index_source import index_source
-from indexer.pipeline.progress import Progress
+from indexer.pipeline.progress import IndexProgress
 from indexer.sources.folder import Folder
 from store.base import Collection
 from store.row_builder import row_id
@@ -35,7 +35,7 @@ def folder(tmp_path):
     return folder
 
 
-def index(folder: Path, collection: Collection, embedder: ToyEmbedder, prune: bool = False) -> Progress:
+def index(folder: Path, collection: Collection, embedder: ToyEmbedder, prune: bool = False) -> IndexProgress:
     progress = index_source(Folder(folder), collection, embedder, MAX_BYTES, prune, lambda _: None)
     assert progress.found == progress.indexed + progress.copied + progress.skipped + progress.failed
     return progress
@@ -45,7 +45,7 @@ def paths(collection: Collection) -> set[str]:
     return {known.path for known in collection.known()}
 
 
-def counts(progress: Progress) -> dict[str, int]:
+def counts(progress: IndexProgress) -> dict[str, int]:
     named = ("indexed", "copied", "skipped", "removed", "failed")
     return {name: value for name in named if (value := getattr(progress, name))}
 
@@ -216,7 +216,7 @@ def test_interrupted_and_run_again_it_ends_as_if_nothing_had_happened(folder, co
     for i in range(100):
         (folder / f"{i:03}.png").write_bytes(picture("red", "green", size=(64 + i, 64)))
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: IndexProgress) -> None:
         if progress.indexed:
             raise KeyboardInterrupt
 

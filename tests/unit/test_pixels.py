@@ -6,7 +6,7 @@ from pictures import QUARTERS, corners, encoded, near, quarters
 from PIL import Image
 
 from embeddings.errors import ImageUndecodable
-from embeddings.imaging.color import BAND, plain
+from embeddings.imaging.color import BAND, to_rgb
 from embeddings.imaging.decode import InputSpec, decode
 
 SPEC = InputSpec(40, 40, 1.0, "squash", "bilinear")
@@ -59,7 +59,7 @@ def test_16_bits_are_scaled(kind: str):
 
 def test_16_bits_of_the_other_byte_order_are_scaled():
     image = Image.frombytes("I;16B", (2, 1), b"\x00\x10\xff\x10")
-    small, _ = plain(image, 1)
+    small, _ = to_rgb(image, 1)
     assert [small.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), (255, 255, 255)]
 
 
@@ -105,13 +105,13 @@ def test_a_transparent_colour_is_seen_over_white():
 @pytest.mark.parametrize("mode", ["La", "RGBa"])
 def test_alpha_that_is_multiplied_in_is_seen_over_white(mode: str):
     clear = Image.new("RGBA", (40, 40)) if mode == "RGBa" else Image.new("LA", (40, 40))
-    small, _ = plain(clear.convert(mode), 1)
+    small, _ = to_rgb(clear.convert(mode), 1)
     assert small.getpixel((0, 0)) == WHITE
 
 
 def test_unknown_kinds_are_named():
     with pytest.raises(ImageUndecodable, match=r"\(X\)"):
-        plain(type("Odd", (), {"mode": "X", "has_transparency_data": False})(), 1)
+        to_rgb(type("Odd", (), {"mode": "X", "has_transparency_data": False})(), 1)
 
 
 @pytest.mark.parametrize("size", [(2100, 1400), (3, 700_000), (700_000, 3)])
@@ -119,7 +119,7 @@ def test_large_pictures_are_reduced_in_bands(size: tuple[int, int]):
     assert size[0] * size[1] > BAND
     image = Image.linear_gradient("L").resize(size)
     whole = image.convert("RGB").reduce(3)
-    small, factor = plain(image.convert("P"), 6.9)
+    small, factor = to_rgb(image.convert("P"), 6.9)
     assert factor == 3
     assert small.size == whole.size
     assert np.abs(np.asarray(small, int) - np.asarray(whole)).max() <= 1
@@ -128,4 +128,4 @@ def test_large_pictures_are_reduced_in_bands(size: tuple[int, int]):
 def test_plain_pictures_are_not_copied():
     image = Image.open(io.BytesIO(encoded(quarters(40, 40), "PNG")))
     image.load()
-    assert plain(image, 100) == (image, 1)
+    assert to_rgb(image, 100) == (image, 1)

@@ -5,7 +5,7 @@ import pytest
 
 from embeddings.errors import UsageError
 from embeddings.models.identity import ModelIdentity
-from store.pca import ROWS_A_DIMENSION, Moments, check_possible
+from store.pca import ROWS_PER_DIMENSION, Moments, check_possible
 from store.projection import Projection
 
 FLAT = ModelIdentity("toy", "000000000001", 3)
@@ -59,4 +59,4 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence():
         few.projection(2)
     with pytest.raises(UsageError, match="have 3 dimensions, and 3 are not fewer"):
         check_possible(FLAT, 1000, 3)
-    check_possible(FLAT, 2 * ROWS_A_DIMENSION, 2)
+    check_possible(FLAT, 2 * ROWS_PER_DIMENSION, 2)

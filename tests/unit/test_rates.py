@@ -3,7 +3,7 @@
 import pytest
 
 from api.limits import rate_limiter
-from api.limits.rate_limiter import Rates, is_this_machine, network_of
+from api.limits.rate_limiter import RateLimiter, is_this_machine, network_of
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
 
 def test_ten_seconds_worth_at_once_then_one_at_a_time() -> None:
     clock = Clock()
-    limit = Rates(60, clock)  # one a second
+    limit = RateLimiter(60, clock)  # one a second
     assert [limit.wait("ann") for _ in range(10)] == [0.0] * 10
     assert limit.wait("ann") == pytest.approx(1.0)
     assert limit.wait("ann") == pytest.approx(1.0), "asking in vain costs nothing"
@@ -33,7 +33,7 @@ def test_ten_seconds_worth_at_once_then_one_at_a_time() -> None:
 
 def test_a_rate_of_less_than_one_in_ten_seconds() -> None:
     clock = Clock()
-    limit = Rates(2, clock)
+    limit = RateLimiter(2, clock)
     assert limit.wait("ann") == 0.0
     assert limit.wait("ann") == pytest.approx(30.0)
     clock.now += 30
@@ -41,13 +41,13 @@ def test_a_rate_of_less_than_one_in_ten_seconds() -> None:
 
 
 def test_no_limit() -> None:
-    limit = Rates(0, Clock())
+    limit = RateLimiter(0, Clock())
     assert not any(limit.wait("ann") for _ in range(1000))
 
 
 def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limiter, "MOST_CALLERS", 2)
-    limit = Rates(6, Clock())
+    monkeypatch.setattr(rate_limiter, "MAX_CALLERS", 2)
+    limit = RateLimiter(6, Clock())
     for who in ("ann", "bob", "ann", "cem"):
         limit.wait(who)
     assert limit.wait("cem") > 0

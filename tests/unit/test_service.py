@@ -42,7 +42,7 @@ class Held(ToyEmbedder):
 def test_no_more_pictures_are_decoded_than_there_is_room_for(tmp_path: Path) -> None:
     async def scene(service: Service, embedder: Held) -> int:
         async with service.running():
-            seeing = [asyncio.create_task(service.see(lambda: RED)) for _ in range(5 * BATCH)]
+            seeing = [asyncio.create_task(service.embed(lambda: RED)) for _ in range(5 * BATCH)]
             seeing[-1].cancel()
             while embedder.begun < 3 * BATCH:
                 await asyncio.sleep(0.01)
@@ -72,9 +72,11 @@ def test_a_store_that_is_silent_does_not_keep_pictures_out(tmp_path: Path) -> No
             return Query(collection, vector, 1, 0, (), None)
 
         async with service.running():
-            searches = [asyncio.create_task(service.see_and_search(lambda: RED, None, query)) for _ in range(4 * BATCH)]
+            searches = [
+                asyncio.create_task(service.embed_and_search(lambda: RED, None, query)) for _ in range(4 * BATCH)
+            ]
             try:
-                await asyncio.wait_for(service.see(lambda: RED), 20)
+                await asyncio.wait_for(service.embed(lambda: RED), 20)
             finally:
                 may.set()
             assert all(found.hits == [] for _, found in await asyncio.gather(*searches))
@@ -82,5 +84,5 @@ def test_a_store_that_is_silent_does_not_keep_pictures_out(tmp_path: Path) -> No
     with ToyEmbedder() as embedder:
         store = MemoryStore()
         service = Service(Settings(data=tmp_path), embedder, store, WebFetcher())
-        service.library.search = silent  # type: ignore[method-assign,assignment]
+        service.collections.search = silent  # type: ignore[method-assign,assignment]
         asyncio.run(scene(service, store.create("photos", TOY)))

@@ -5,7 +5,7 @@ import pytest
 from embeddings.errors import ModelMismatch
 from embeddings.models.identity import ModelIdentity
 from store.milvus.client import address
-from store.milvus.naming import Made, check_model, description, read_description, real_name
+from store.milvus.naming import CollectionDescription, check_model, description, read_description, real_name
 from store.milvus.server_backend import indexes
 
 TOY = ModelIdentity("toy", "0123456789ab", 3)
@@ -13,9 +13,9 @@ TOY = ModelIdentity("toy", "0123456789ab", 3)
 
 def test_a_collection_carries_its_model() -> None:
     assert real_name("family", TOY) == "family_0123456789ab"
-    assert read_description(description(TOY)) == Made(TOY, TOY)
+    assert read_description(description(TOY)) == CollectionDescription(TOY, TOY)
     odd = ModelIdentity('resnet50@/path/"w".safetensors', "0123456789ab", 3)
-    assert read_description(description(odd)) == Made(odd, odd)
+    assert read_description(description(odd)) == CollectionDescription(odd, odd)
 
 
 @pytest.mark.parametrize("text", ["", "my photos", "{}", "[]", '{"lookalike": 2}', '{"lookalike": 1, "model": "x"}'])
@@ -24,12 +24,12 @@ def test_other_descriptions_are_not_ours(text: str) -> None:
 
 
 def test_the_same_fingerprint_is_the_same_model() -> None:
-    check_model("family", Made(TOY, TOY), ModelIdentity("other name", TOY.fingerprint, 3))
+    check_model("family", CollectionDescription(TOY, TOY), ModelIdentity("other name", TOY.fingerprint, 3))
 
 
 def test_other_weights_of_the_same_model_are_told_apart() -> None:
     with pytest.raises(ModelMismatch, match=r"other weights or settings of toy .*0123456789ab.*ba9876543210"):
-        check_model("family", Made(TOY, TOY), ModelIdentity("toy", "ba9876543210", 3))
+        check_model("family", CollectionDescription(TOY, TOY), ModelIdentity("toy", "ba9876543210", 3))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embeddings.tagging.tag import Tag
-from store.milvus.schema import BYTES_A_CALL, batches, from_record, latest, normalise, normalised, to_known, to_record
+from store.milvus.schema import BYTES_PER_CALL, batches, from_record, latest, normalise, normalised, to_known, to_record
 from store.records import Row
 
 
@@ -85,7 +85,7 @@ def test_vectors_get_length_one_and_zero_stays() -> None:
 def test_calls_are_cut_by_rows_and_by_bytes() -> None:
     records = [to_record(row(id=str(n))) for n in range(2001)]
     assert [len(batch) for batch in batches(records)] == [1000, 1000, 1]
-    large = [to_record(row(id=str(n), vector=np.ones(BYTES_A_CALL // 16, np.float32))) for n in range(7)]
+    large = [to_record(row(id=str(n), vector=np.ones(BYTES_PER_CALL // 16, np.float32))) for n in range(7)]
     assert [len(batch) for batch in batches(large)] == [3, 3, 1]
     assert list(batches([])) == []
 

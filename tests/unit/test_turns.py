@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 from api.limits.caller import on_behalf_of
-from api.limits.concurrency import Shares
-from api.limits.fair_scheduling import PACE, FairGate, Turns, Turnstile
-from api.services.dynamic_batcher import Batcher
+from api.limits.concurrency import PerCallerLimit
+from api.limits.fair_scheduling import PACE_SECONDS, FairSemaphore, RequestPacer, RoundRobinQueue
+from api.services.dynamic_batcher import DynamicBatcher
 
 
 def test_callers_take_turns_and_keep_their_own_order() -> None:
-    turns: Turns[str] = Turns()
+    turns: RoundRobinQueue[str] = RoundRobinQueue()
     for who, item in [("ann", "a1"), ("ann", "a2"), ("ann", "a3"), ("bob", "b1"), ("cem", "c1"), ("bob", "b2")]:
         with on_behalf_of(who):
             turns.add(item)
@@ -22,14 +22,14 @@ def test_callers_take_turns_and_keep_their_own_order() -> None:
 def test_a_gate_lets_the_next_caller_in_before_the_rest_of_the_first() -> None:
     entered: list[str] = []
 
-    async def visit(gate: FairGate, who: str) -> None:
+    async def visit(gate: FairSemaphore, who: str) -> None:
         with on_behalf_of(who):
-            async with gate.entered():
+            async with gate.holding():
                 entered.append(who)
                 await asyncio.sleep(0)
 
     async def scene() -> None:
-        gate = FairGate(1)
+        gate = FairSemaphore(1)
         await asyncio.gather(*[visit(gate, who) for who in ("ann", "ann", "ann", "ann", "bob")])
 
     asyncio.run(scene())
@@ -38,7 +38,7 @@ def test_a_gate_lets_the_next_caller_in_before_the_rest_of_the_first() -> None:
 
 def test_who_gives_up_waiting_takes_no_place() -> None:
     async def scene() -> None:
-        gate = FairGate(1)
+        gate = FairSemaphore(1)
         leave = await gate.enter()
         waiting, let_in = asyncio.ensure_future(gate.enter()), asyncio.ensure_future(gate.enter())
         await asyncio.sleep(0)
@@ -47,7 +47,7 @@ def test_who_gives_up_waiting_takes_no_place() -> None:
         leave()  # passes over the one who gave up, and lets the other in, who gives up at that very moment
         let_in.cancel()
         await asyncio.gather(waiting, let_in, return_exceptions=True)
-        async with asyncio.timeout(5), gate.entered():
+        async with asyncio.timeout(5), gate.holding():
             pass
 
     asyncio.run(scene())
@@ -58,7 +58,7 @@ def test_whoever_is_alone_has_all_places_and_in_company_an_equal_part() -> None:
 
     async def scene() -> None:
         nonlocal now
-        gate = FairGate(6, lambda: now)
+        gate = FairSemaphore(6, lambda: now)
         inside: dict[str, list[Callable[[], None]]] = {"ann": [], "eve": []}
         visits: list[asyncio.Task[None]] = []
 
@@ -106,7 +106,7 @@ def test_a_batch_has_something_of_each_caller() -> None:
         return items
 
     async def scene() -> None:
-        batcher = Batcher("test", work, largest=4)
+        batcher = DynamicBatcher("test", work, largest=4)
         for who, number in (("ann", 6), ("bob", 1)):
             with on_behalf_of(who):
                 for i in range(number):
@@ -119,8 +119,8 @@ def test_a_batch_has_something_of_each_caller() -> None:
 
 
 def test_shares_are_free_again() -> None:
-    shares = Shares(2)
-    with shares.taken("ann"), shares.taken("ann"):
+    shares = PerCallerLimit(2)
+    with shares.counted("ann"), shares.counted("ann"):
         assert shares.full("ann")
         assert not shares.full("bob")
     assert not shares.full("ann")
@@ -128,11 +128,11 @@ def test_shares_are_free_again() -> None:
 
 def test_a_turnstile_lets_one_in_a_round_and_callers_in_turn() -> None:
     async def scene() -> list[tuple[int, str]]:
-        turnstile, passed, rounds = Turnstile(), [], 0
+        turnstile, passed, rounds = RequestPacer(), [], 0
 
         async def come(who: str) -> None:
             with on_behalf_of(who):
-                await turnstile.passed()
+                await turnstile.wait_turn()
             passed.append((rounds, who))
 
         coming = [asyncio.create_task(come(who)) for who in ("eve", "eve", "eve", "eve", "ann")]
@@ -156,24 +156,24 @@ def test_in_company_requests_of_one_caller_begin_apart_and_others_do_not_wait_fo
 
     async def scene() -> None:
         nonlocal now
-        turnstile, passed = Turnstile(lambda: now), []
+        turnstile, passed = RequestPacer(lambda: now), []
 
         async def come(who: str) -> None:
             with on_behalf_of(who):
-                await turnstile.passed()
+                await turnstile.wait_turn()
             passed.append(who)
 
         await come("ann")
         coming = [asyncio.create_task(come("eve")) for _ in range(3)]
-        await asyncio.sleep(4 * PACE)  # the clock stands still
+        await asyncio.sleep(4 * PACE_SECONDS)  # the clock stands still
         assert passed == ["ann", "eve"]
         await asyncio.wait_for(come("bob"), 10)
         assert passed == ["ann", "eve", "bob"]
         for number in (2, 3):
-            now += PACE
+            now += PACE_SECONDS
             await asyncio.wait_for(asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED), 10)
             coming = [task for task in coming if not task.done()]
-            await asyncio.sleep(4 * PACE)
+            await asyncio.sleep(4 * PACE_SECONDS)
             assert passed.count("eve") == number
 
     asyncio.run(scene())
@@ -181,9 +181,9 @@ def test_in_company_requests_of_one_caller_begin_apart_and_others_do_not_wait_fo
 
 def test_whoever_is_alone_need_not_wait_between_two_requests() -> None:
     async def scene() -> None:
-        turnstile = Turnstile(lambda: 0.0)
+        turnstile = RequestPacer(lambda: 0.0)
         async with asyncio.timeout(10):
             for _ in range(3):
-                await turnstile.passed()
+                await turnstile.wait_turn()
 
     asyncio.run(scene())

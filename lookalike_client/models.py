@@ -160,12 +160,12 @@ _DATES = frozenset({"taken_at", "modified_at", "indexed_at"})
 _LISTS: dict[str, type] = {"tags": Tag, "labels": Label, "results": Result}
 
 
-def made(kind: type[T], document: dict[str, Any]) -> T:
+def from_json(kind: type[T], document: dict[str, Any]) -> T:
     """Return a document as one of these classes."""
     return kind(**{field.name: _value(field.name, document[field.name]) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def _value(name: str, value: Any) -> Any:
     if name in _LISTS:
-        return [made(_LISTS[name], item) for item in value]
+        return [from_json(_LISTS[name], item) for item in value]
     return datetime.fromisoformat(value) if name in _DATES and value is not None else value
