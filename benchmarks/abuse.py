@@ -30,7 +30,7 @@ from typing import Any
 import httpx
 import numpy as np
 import skimage
-from abuse import Abuser, Heard, resident, tally, temporary_files
+from support.abuse import Abuser, Heard, resident, tally, temporary_files
 
 from api.api_keys import KeyFile, Scope, new_key
 from api.server.run import BACKLOG

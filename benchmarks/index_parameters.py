@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from milvus_server import running_server
 from pymilvus import DataType, MilvusClient
+from support.milvus_server import running_server
 
 from benchmarks.common import fresh, write_results
 from benchmarks.compact import made_up

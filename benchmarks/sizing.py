@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from milvus_server import running_server
+from support.milvus_server import running_server
 
 from benchmarks.common import write_results
 from embeddings.errors import StoreUnavailable

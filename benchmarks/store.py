@@ -25,8 +25,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from milvus_server import running_server
 from pymilvus import MilvusClient
+from support.milvus_server import running_server
 
 from benchmarks.common import write_results
 from embeddings.models.identity import ModelIdentity

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from milvus_server import milvus_uri
+from support.milvus_server import milvus_uri
 
 __all__ = ["milvus_uri", "shared_data"]
 

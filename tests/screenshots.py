@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from browser import PICTURES_ARE_THERE, chromium
-from page_photos import PACKAGED, write_copies, write_more
 from PIL import Image
 from PIL.ExifTags import Base
 from playwright.sync_api import Browser, Page, expect
+from support.browser import PICTURES_ARE_THERE, chromium
+from support.page_photos import PACKAGED, write_copies, write_more
 
 from cli.run import DEMO_PHOTOS
 

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import httpx
 import pytest
-from page_photos import PACKAGED, shots_folder, write_many, write_more, write_photos
+from support.page_photos import PACKAGED, shots_folder, write_many, write_more, write_photos
 
 from lookalike import main
 
@@ -163,7 +163,7 @@ class PageStand:
 @pytest.fixture(scope="module")
 def page_stand(tmp_path_factory, models) -> Iterator[PageStand]:
     """The real service on twelve photos, for the tests of the web page."""
-    from browser import SIZES
+    from support.browser import SIZES
     from test_run import until_it_answers
 
     folder = tmp_path_factory.mktemp("page")
@@ -189,7 +189,7 @@ def page_stand(tmp_path_factory, models) -> Iterator[PageStand]:
 @pytest.fixture(scope="module")
 def chromium():
     """A browser for one module: while it runs, no other event loop can."""
-    from browser import chromium
+    from support.browser import chromium
 
     with chromium() as started:
         yield started
@@ -198,7 +198,7 @@ def chromium():
 @pytest.fixture(params=["desktop", "phone"])
 def window(request, chromium, page_stand, tmp_path_factory):
     """A watched window on the service, as large as a desk's or a phone's."""
-    from browser import watched
+    from support.browser import watched
 
     with watched(
         chromium, page_stand.address, shots_folder(tmp_path_factory.getbasetemp() / "page"), request.param

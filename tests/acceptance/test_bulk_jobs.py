@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import Lookalike
-from milvus_server import free_ports
-from redis_server import RedisServer, running_redis
-from waiting import until
+from support.milvus_server import free_ports
+from support.redis_server import RedisServer, running_redis
+from support.waiting import until
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_photos import PACKAGED
-from waiting import until
+from support.page_photos import PACKAGED
+from support.waiting import until
 
 from embeddings.models.identity import ModelIdentity
 from store import open_store

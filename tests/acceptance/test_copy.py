@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from waiting import until
+from support.waiting import until
 
 from embeddings.errors import NotFound
 from embeddings.models.identity import ModelIdentity

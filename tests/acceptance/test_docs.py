@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from page_photos import PACKAGED
 from PIL import Image
+from support.page_photos import PACKAGED
 from test_run import serving
 
 from api.errors import _HTTP_CODES, PROBLEMS

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from s3_server import running_s3
+from support.s3_server import running_s3
 
 
 def test_a_list_is_indexed_and_found(lookalike, photos, tmp_path):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser import SIZES, watched
-from page_photos import shots_folder
 from playwright.sync_api import Page, expect
-from running import running
-from toy import picture
-from web_server import WebServer
+from support.browser import SIZES, watched
+from support.page_photos import shots_folder
+from support.running import running
+from support.toy import picture
+from support.web_server import WebServer
 
 CARDS = ".grid .card"
 at_a_desk = pytest.mark.parametrize("window", ["desktop"], indirect=True)

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from page_photos import MANY
 from playwright.sync_api import Page, Route, expect
-from waiting import until
+from support.page_photos import MANY
+from support.waiting import until
 
 CARDS = ".grid .card"
 PATIENCE = 60_000  # milliseconds for what the service does meanwhile

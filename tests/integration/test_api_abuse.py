@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from abuse import Abuser, Heard, resident, tally, temporary_files
-from running import Server, running
-from toy import picture
-from waiting import until
+from support.abuse import Abuser, Heard, resident, tally, temporary_files
+from support.running import Server, running
+from support.toy import picture
+from support.waiting import until
 
 QUERY = json.dumps({"id": "red", "limit": 1}).encode()
 

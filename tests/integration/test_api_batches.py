@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_client import ApiClient, api_client
-from toy import picture
-from web_server import WebServer
+from support.api_client import ApiClient, api_client
+from support.toy import picture
+from support.web_server import WebServer
 
 from api.api_keys import KeyFile, Scope, new_key
 from api.middleware.idempotency import Answer, Answers

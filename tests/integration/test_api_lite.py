@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from api_client import ApiClient, api_client
-from toy import SPEC, ToyEmbedder, picture
+from support.api_client import ApiClient, api_client
+from support.toy import SPEC, ToyEmbedder, picture
 
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from store import open_store

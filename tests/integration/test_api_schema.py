@@ -8,7 +8,6 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from running import Server, running
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -17,7 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from toy import ToyEmbedder, picture
+from support.running import Server, running
+from support.toy import ToyEmbedder, picture
 
 from api.app import create_app
 from embeddings.settings import Settings

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running import Server
-from toy import picture
+from support.running import Server
+from support.toy import picture
 
 from api.api_keys import KeyFile, Scope, new_key
 from api.server.run import key_ring, listening

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_client import ApiClient, api_client
 from PIL import Image
-from toy import picture
-from web_server import Exchange, Inner, WebServer
+from support.api_client import ApiClient, api_client
+from support.toy import picture
+from support.web_server import Exchange, Inner, WebServer
 
 from api.services.url_images import WAITING
 from embeddings.errors import UrlBlocked

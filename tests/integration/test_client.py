@@ -10,8 +10,8 @@ import httpx
 import pytest
 from PIL import Image
 from pydantic import TypeAdapter
-from running import Server, running
-from toy import picture
+from support.running import Server, running
+from support.toy import picture
 
 import lookalike_client
 from api.api_keys import KeyFile, Scope, new_key

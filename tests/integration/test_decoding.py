@@ -8,11 +8,11 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TypeVar
 
-import misbehaviour
 import numpy as np
 import pytest
-from pictures import encoded, photo
 from PIL import Image
+from support import misbehaviour
+from support.pictures import encoded, photo
 
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, LookalikeError
@@ -234,7 +234,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
-import misbehaviour
+from support import misbehaviour
 pool = DecodePool(DecodeLimits(10**6, 10**6, 1000, 10**9), processes=2)
 for _ in range(2):
     pool._run(misbehaviour.announce_and_hang, lambda: (Path(sys.argv[1]),))

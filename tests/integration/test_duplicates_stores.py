@@ -5,9 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from duplicate_rows import MODEL, row
+from support.duplicate_rows import MODEL, row
+from support.toy import ToyPool
 from test_store_contract import ENGINES, open_engine
-from toy import ToyPool
 
 from duplicates.evidence import Kind
 from duplicates.review import Review

@@ -13,8 +13,8 @@ import safetensors.torch
 import timm
 import torch
 from click.testing import CliRunner
+from support.toy import picture
 from timm.data import resolve_model_data_config
-from toy import picture
 
 from cli.models import models
 from embeddings.embedder import Embedder

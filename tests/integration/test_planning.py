@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
-from toy import TOY
+from support.toy import TOY
 
 from store.testing import MemoryStore
 from indexer.pipeline.difference import difference

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import encoded, photo
 from PIL import Image, ImageOps
+from support.pictures import encoded, photo
 from timm.data import create_transform
 
 from embeddings.imaging.decode import InputSpec, decode

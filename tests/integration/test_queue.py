@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from queue_stand import VISIBILITY, Stand, kill, stand_at
-from toy import picture
+from support.queue_stand import VISIBILITY, Stand, kill, stand_at
+from support.toy import picture
 
 from embeddings.errors import NotFound, UsageError
 from embeddings.models.identity import ModelIdentity

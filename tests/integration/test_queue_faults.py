@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queue_stand import VISIBILITY, Stand, kill, stand_at
-from toy import TOY, picture
+from support.queue_stand import VISIBILITY, Stand, kill, stand_at
+from support.toy import TOY, picture
 
 from embeddings.errors import QueueUnavailable
 from indexer.jobs.base import JobStatus

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from milvus_server import MilvusServer, need_milvus
-from queue_stand import Stand, stand_at
-from store_api import StoreApi, store_api
+from support.milvus_server import MilvusServer, need_milvus
+from support.queue_stand import Stand, stand_at
+from support.store_api import StoreApi, store_api
 
 from indexer.jobs.base import Job, JobStatus
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from s3_server import PAGE, check_keys, running_s3
+from support.s3_server import PAGE, check_keys, running_s3
 
 from embeddings.errors import FileUnreadable, SourceUnavailable
 from indexer.sources.base import Reference

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_server import Exchange, Inner, WebServer, names
+from support.web_server import Exchange, Inner, WebServer, names
 
 from embeddings.errors import FileUnreadable, ImageTooLarge, UrlBlocked, UrlUnreachable, UsageError
 from indexer.sources.base import Reference, Unlistable

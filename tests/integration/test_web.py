@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import LOOPBACK, Exchange, Inner, WebServer, names
+from support.web_server import LOOPBACK, Exchange, Inner, WebServer, names
 
 from embeddings.errors import ImageTooLarge, UrlBlocked, UrlUnreachable, UsageError
 from embeddings.web.fetcher import WebFetcher, WebLimits

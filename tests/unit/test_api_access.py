@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from api_client import ApiClient, api_client
-from toy import picture
+from support.api_client import ApiClient, api_client
+from support.toy import picture
 
 from api.api_keys import KeyFile, KeyRing, Scope, new_key
 from api.middleware.access import COOKIE, HOLD, REFUSALS, needed_scope

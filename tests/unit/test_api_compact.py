@@ -6,8 +6,8 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
-from api_client import ApiClient, api_client
-from toy import TOY, picture
+from support.api_client import ApiClient, api_client
+from support.toy import TOY, picture
 
 from api.services.collections import Query
 from store.base import Collection

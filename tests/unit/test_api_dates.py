@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api_client import ApiClient, api_client
 from PIL import Image
 from PIL.ExifTags import Base
-from toy import picture
+from support.api_client import ApiClient, api_client
+from support.toy import picture
 
 DAYS = {"old": "1969:12:31 23:59:59", "may": "2024:05:01 00:00:00", "may-too": "2024:05:01 23:59:59"}
 

@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from api_client import ApiClient, api_client
-from pictures import encoded, photo
 from PIL import Image
-from toy import ToyEmbedder, ToyPool
+from support.api_client import ApiClient, api_client
+from support.pictures import encoded, photo
+from support.toy import ToyEmbedder, ToyPool
 
 from duplicates.pixel_match import SPEC as LOOK
 from embeddings.decode_pool.pool import Picture

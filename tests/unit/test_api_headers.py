@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_client import ApiClient, api_client
-from toy import picture
+from support.api_client import ApiClient, api_client
+from support.toy import picture
 
 from api.api_keys import KeyFile, Scope, new_key
 from api.services.metrics import Metrics

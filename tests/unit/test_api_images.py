@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from api_client import ApiClient, api_client
 from PIL import Image
-from toy import TOY, ToyEmbedder, picture
+from support.api_client import ApiClient, api_client
+from support.toy import TOY, ToyEmbedder, picture
 
 from embeddings.models.identity import ModelIdentity
 from embeddings.tagging.tag import Tag

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from api_client import api_client
-from toy import picture
+from support.api_client import api_client
+from support.toy import picture
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from api_client import ApiClient, api_client
 from PIL import Image
-from toy import picture
+from support.api_client import ApiClient, api_client
+from support.toy import picture
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from api_client import ApiClient, api_client
-from toy import TOY, picture
+from support.api_client import ApiClient, api_client
+from support.toy import TOY, picture
 
 from api.services.collections import CollectionService
 from embeddings.models.identity import ModelIdentity

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from api_client import ApiClient, api_client
-from toy import ToyEmbedder, picture
+from support.api_client import ApiClient, api_client
+from support.toy import ToyEmbedder, picture
 
 from api import request_body
 from api.errors import PROBLEMS, problem_type

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_client import ApiClient, api_client
-from toy import ToyEmbedder, picture
+from support.api_client import ApiClient, api_client
+from support.toy import ToyEmbedder, picture
 
 from api.routes.tags import NO_LABELS
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 from fsspec import register_implementation
 from fsspec.implementations.memory import MemoryFileSystem
-from toy import TOY, ToyEmbedder, picture
+from support.toy import TOY, ToyEmbedder, picture
 
 from embeddings.errors import FileUnreadable, SourceUnavailable, UsageError
 from indexer.pipeline.index_source import index_source

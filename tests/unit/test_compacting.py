@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy import TOY
+from support.toy import TOY
 
 from embeddings.errors import StoreUnavailable, UsageError
 from indexer.migration.compact import Compaction

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy import TOY
+from support.toy import TOY
 
 from embeddings.errors import ModelMismatch, StoreUnavailable, UsageError
 from embeddings.models.identity import ModelIdentity

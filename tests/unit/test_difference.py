@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from toy import TOY
+from support.toy import TOY
 
 from embeddings.errors import FileUnreadable, StoreUnavailable
 from indexer.pipeline.difference import COMPARED, difference, reference_id

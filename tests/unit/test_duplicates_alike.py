@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from duplicate_rows import row
-from pictures import photo
 from PIL import ImageOps
+from support.duplicate_rows import row
+from support.pictures import photo
 
 from duplicates.best_copy import best_of
 from duplicates.evidence import MIRROR, Evidence, Kind, distances

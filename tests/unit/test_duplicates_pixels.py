@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from pictures import encoded, photo
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from support.pictures import encoded, photo
 
 from duplicates.evidence import NEAR_PIXELS
 from duplicates.pixel_match import SPEC, agreement, grey

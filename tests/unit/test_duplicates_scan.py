@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from duplicate_rows import MODEL, row
-from pictures import encoded, photo
 from PIL import ImageEnhance
-from toy import ToyPool
+from support.duplicate_rows import MODEL, row
+from support.pictures import encoded, photo
+from support.toy import ToyPool
 
 from duplicates.decisions import Action, Decisions
 from duplicates.evidence import Kind

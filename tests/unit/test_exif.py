@@ -1,7 +1,7 @@
 from datetime import datetime
 
 import pytest
-from pictures import encoded, exif, quarters
+from support.pictures import encoded, exif, quarters
 
 from embeddings.imaging.decode import InputSpec, decode
 

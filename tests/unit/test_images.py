@@ -2,8 +2,8 @@ import io
 
 import numpy as np
 import pytest
-from pictures import QUARTERS, corners, encoded, exif, near, photo, quarters
 from PIL import Image
+from support.pictures import QUARTERS, corners, encoded, exif, near, photo, quarters
 
 from embeddings.errors import ImageError, UsageError
 from embeddings.imaging.decode import Box, InputSpec, content_hash, decode, thumbnail

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from toy import ToyEmbedder, picture
-from waiting import until
+from support.toy import ToyEmbedder, picture
+from support.waiting import until
 
 from embeddings.errors import NotFound, StoreUnavailable, UsageError
 from indexer.jobs.base import Job, JobStatus, Libraries

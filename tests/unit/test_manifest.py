@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from toy import TOY, ToyEmbedder, picture
+from support.toy import TOY, ToyEmbedder, picture
 
 from embeddings.errors import FileUnreadable, SourceUnavailable, UsageError
 from indexer.pipeline.index_source import index_source

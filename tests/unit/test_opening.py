@@ -5,8 +5,8 @@ import warnings
 import zlib
 
 import pytest
-from pictures import encoded, photo, quarters
 from PIL import Image
+from support.pictures import encoded, photo, quarters
 
 from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, UnsupportedFormat
 from embeddings.imaging.decode import InputSpec, decode

@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 import pytest
-from pictures import encoded, photo
 from PIL import Image, ImageEnhance
+from support.pictures import encoded, photo
 
 from embeddings.imaging.decode import InputSpec, decode
 from embeddings.imaging.geometry import ORIENTATIONS

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from toy import TOY, ToyEmbedder, picture
+from support.toy import TOY, ToyEmbedder, picture
 
 from embeddings.errors import DiskFull
 from indexer.pipeline.index_source import index_source

@@ -2,8 +2,8 @@ import io
 
 import numpy as np
 import pytest
-from pictures import QUARTERS, corners, encoded, near, quarters
 from PIL import Image
+from support.pictures import QUARTERS, corners, encoded, near, quarters
 
 from embeddings.errors import ImageUndecodable
 from embeddings.imaging.color import BAND, to_rgb

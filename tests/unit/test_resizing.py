@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from pictures import photo
 from PIL import Image
 from PIL.Image import Resampling
+from support.pictures import photo
 
 from embeddings.imaging.resize import FILTERS, resize
 

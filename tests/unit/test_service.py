@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
-from toy import TOY, ToyEmbedder, picture
+from support.toy import TOY, ToyEmbedder, picture
 
 from api.services.collections import Query
 from api.services.service import Service

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from toy import ToyEmbedder
 
 from api.api_keys import KeyRing
 from api.app import create_app
@@ -18,6 +17,7 @@ from indexer.jobs.base import Libraries
 from indexer.jobs.local import LocalJobs
 from store.base import Store
 from store.testing import MemoryStore
+from support.toy import ToyEmbedder
 
 BASE = "http://localhost"
 

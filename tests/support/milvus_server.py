@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from waiting import until
 
 from embeddings.errors import StoreUnavailable
 from store import open_store
+from support.waiting import until
 
 START_SECONDS = 90.0
 HOST = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""A worker with the toy model and real decode processes: `python toy_worker.py [model]`.
+"""A worker with the toy model and real decode processes: `python -m support.toy_worker [model]`.
 
 TOY_SECONDS is how long its network takes for a batch. The bytes KILL, HANG and EXHAUST are decoded as their names say.
 """
@@ -10,9 +10,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-import misbehaviour
-from toy import MAX_PIXELS, TOY, ToyEmbedder
-
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool, Picture
 from embeddings.embedder import Embedding
 from embeddings.imaging.decode import Box, DecodedImage
@@ -20,6 +17,8 @@ from embeddings.models.identity import ModelIdentity
 from embeddings.settings import read_settings
 from indexer.queue.worker import run_worker
 from store import open_store
+from support import misbehaviour
+from support.toy import MAX_PIXELS, TOY, ToyEmbedder
 
 MISBEHAVIOUR = {b"KILL": (misbehaviour.crash,), b"HANG": (misbehaviour.hang,), b"EXHAUST": (misbehaviour.take, 2**34)}
 

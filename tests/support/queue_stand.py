@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from redis_server import RedisServer, running_redis
-from toy import COLOURS, TOY, ToyEmbedder, picture
-from waiting import until
 
 from embeddings.models.identity import ModelIdentity
 from indexer.jobs.base import Job, Libraries
@@ -19,10 +16,13 @@ from indexer.queue.celery_app import CHUNKS, PLANS, PREFIX
 from indexer.queue.redis_jobs import RedisJobs
 from store import open_store
 from store.base import Collection, Store
+from support.redis_server import RedisServer, running_redis
+from support.toy import COLOURS, TOY, ToyEmbedder, picture
+from support.waiting import until
 
 VISIBILITY = 4
 MILVUS_SECONDS = 3.0
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 class Stand:
@@ -49,7 +49,7 @@ class Stand:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("LOOKALIKE_")}
         with (self.folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, HERE / "toy_worker.py", *arguments],
+                [sys.executable, "-m", "support.toy_worker", *arguments],
                 env=clean | self._settings() | settings,
                 stdout=log,
                 stderr=log,
@@ -139,7 +139,7 @@ class Stand:
             "LOOKALIKE_VISIBILITY_TIMEOUT": str(VISIBILITY),
             "LOOKALIKE_CHUNK": "32",
             "LOOKALIKE_LIBRARIES": ",".join(f"{name}={path}" for name, path in self.libraries.items()),
-            "PYTHONPATH": str(HERE.parent),
+            "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
         }
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-SERVER = Path(__file__).parent / "integration" / "toy_server.py"
+SERVER = Path(__file__).with_name("toy_server.py")
 
 
 class Server:

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from queue_stand import MILVUS_SECONDS
-from running import running
-from toy import picture
+
+from support.queue_stand import MILVUS_SECONDS
+from support.running import running
+from support.toy import picture
 
 ANSWER_SECONDS = 10.0  # in which the service answers, Milvus or not
 BACK_SECONDS = 120.0

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from debian import debian_command
-from milvus_server import HOST, lasting_port
 from redis import Redis
 from redis.exceptions import RedisError
+
+from support.debian import debian_command
+from support.milvus_server import HOST, lasting_port
 
 START_SECONDS = 20.0
 

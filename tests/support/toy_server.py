@@ -24,7 +24,7 @@ from store.testing import MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from toy import ToyEmbedder
+from support.toy import ToyEmbedder
 
 if __name__ == "__main__":
     folder, *options = sys.argv[1:]

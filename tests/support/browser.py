@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from debian import debian_command
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+from support.debian import debian_command
 
 SIZES = {
     "desktop": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
