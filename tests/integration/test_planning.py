@@ -21,14 +21,14 @@ from support.toy import TOY
 
 from store.testing import MemoryStore
 from indexer.pipeline.difference import difference
-from indexer.pipeline.lister import Ahead
+from indexer.pipeline.lister import PrefetchIterator
 from indexer.sources.manifest import Manifest
 
 collection = MemoryStore().create("photos", TOY)
 source = Manifest(Path(sys.argv[1]))
 rest = getrusage(RUSAGE_SELF).ru_maxrss
 new = wrong = 0
-with Ahead(source.references()) as listed:
+with PrefetchIterator(source.references()) as listed:
     for block in difference(source.name, listed, collection):
         new += len(block.new)
         wrong += len(block.unlistable)
