@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ from benchmarks.reporting import write_results
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 PHOTO = PHOTOS / "rocket.jpg"
+SERVE = (sys.executable, "lookalike.py", "serve", "--port", "0")
 QUERY = json.dumps({"id": "nosuch"}).encode()
 BETWEEN = 0.25
 LEAST_URGENT = 19
@@ -76,12 +77,11 @@ def main() -> None:
 
 
 @contextmanager
-def service(data: Path) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str]]]:
+def service(data: Path, command: Sequence[str] = SERVE) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str]]]:
     """Run `lookalike serve` and give its address, its process and three keys."""
     made = [new_key(name, Scope.WRITE) for name in ("ann", "bob", "eve")]
     for _, key in made:
         KeyFile(data).add(key)
-    command = [sys.executable, "lookalike.py", "serve", "--port", "0"]
     environment = os.environ | {"LOOKALIKE_DATA": str(data), "LOOKALIKE_TRUSTED_PROXIES": "::1"}
     with (data / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stderr=log, text=True)
@@ -93,7 +93,13 @@ def service(data: Path) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str
 
 
 async def measured(
-    address: str, pid: int, keys: list[str], seconds: float, kinds: list[str], abusers: ProcessPoolExecutor
+    address: str,
+    pid: int,
+    keys: list[str],
+    seconds: float,
+    kinds: list[str],
+    abusers: ProcessPoolExecutor,
+    elsewhere: bool = True,
 ) -> dict[str, Any]:
     """Return what honest clients see in quiet and under abuse, and what the abusers hear."""
     async with httpx.AsyncClient(base_url=address, timeout=60, headers=bearer(keys[0])) as http:
@@ -114,7 +120,7 @@ async def measured(
         heard = await abusing
         results[name] = {"abusers_heard": {f"{s} {c}".strip(): n for (s, c), n in tally(heard).items()}}
         print(name, under_abuse[name].summary(), results[name], file=sys.stderr, flush=True)
-    for kind in [kind for kind in WAVES if kind in kinds]:
+    for kind in [kind for kind in WAVES if kind in kinds and elsewhere]:
         abusing = asyncio.get_running_loop().run_in_executor(abusers, abuse_elsewhere, kind, seconds)
         name = f"{kind}, sent elsewhere"
         under_abuse[name] = await honest(address, honest_keys, abusing)
