@@ -34,7 +34,7 @@ def s3():
         files = s3fs.S3FileSystem(use_listings_cache=False)
         files.mkdir("bucket")
         for key, data in OBJECTS.items():
-            files.call_s3("put_object", FsspecSource="bucket", Key=key, Body=data)
+            files.call_s3("put_object", Bucket="bucket", Key=key, Body=data)
         yield files
 
 
@@ -106,6 +106,6 @@ def test_a_server_that_does_not_answer(s3, monkeypatch):
     import sys
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    program = "from indexer.sources.bucket import Bucket; list(Bucket('s3://bucket').references())"
+    program = "from indexer.sources.bucket import FsspecSource; list(FsspecSource('s3://bucket').references())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "SourceUnavailable: s3://bucket cannot be reached: Could not connect" in done.stderr
