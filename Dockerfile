@@ -4,8 +4,9 @@
 #   docker build --target cpu  --tag lookalike:0.1.0-cpu .
 #   docker build --target cuda --tag lookalike:0.1.0-cuda .
 #
-# Both hold the same files: the registry's torch is the CUDA build, which runs without a GPU too, and a CPU build of torch
-# does not fit the registry's torchvision. They differ in the device that they insist on, and share all other layers.
+# Both contain the same files: the registry's torch is the CUDA build, which also runs without a GPU, and a CPU build of
+# torch does not fit the registry's torchvision. They differ only in the device that they require, and share all other
+# layers.
 
 ARG PYTHON=python:3.11.15-slim-trixie
 
@@ -15,7 +16,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 RUN python -m venv /opt/lookalike
 ENV PATH=/opt/lookalike/bin:$PATH
-# first what the project builds on, 6 GB that a change of our own files leaves alone
+# dependencies first: 6 GB in a layer that changes of our own files do not invalidate
 COPY deploy/requirements.py pyproject.toml ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     python requirements.py pyproject.toml "${EXTRAS}" > requirements.txt \
@@ -25,7 +26,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps . && pip check
 
 FROM ${PYTHON} AS runtime
-# who runs it: set UID to the owner of your pictures if others may not read them
+# the user of the container: set UID to the owner of your images if only the owner may read them
 ARG UID=10001
 RUN groupadd --gid "${UID}" lookalike \
     && useradd --uid "${UID}" --gid "${UID}" --no-log-init --no-create-home --home-dir /data --shell /usr/sbin/nologin lookalike \
@@ -42,7 +43,7 @@ EXPOSE 8000
 ENTRYPOINT ["lookalike"]
 CMD ["--help"]
 
-# without a GPU that works it ends and says so, instead of being slow
+# exits with an error where no GPU works, instead of being slow
 FROM runtime AS cuda
 ENV LOOKALIKE_DEVICE=cuda \
     NVIDIA_VISIBLE_DEVICES=all \

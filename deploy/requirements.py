@@ -1,6 +1,6 @@
-"""Prints what pyproject.toml asks for, one requirement a line, so that an image can keep it as a layer of its own.
+"""Prints the requirements in pyproject.toml, one per line, so that a Docker image keeps them in a layer of their own.
 
-python requirements.py PYPROJECT EXTRAS      extras by comma
+python requirements.py PYPROJECT EXTRAS      extras separated by commas
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def requirements(pyproject: Path, extras: list[str]) -> list[str]:
-    """Return the requirements of a project with some of its extras. Raises KeyError for an extra that it lacks."""
+    """Return the requirements of a project with some of its extras. Raises KeyError for an unknown extra."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     wanted = list(project["dependencies"])
     for extra in extras:
