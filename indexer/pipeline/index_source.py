@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from embeddings.embedder import Embedder
 from indexer.pipeline.difference import difference
-from indexer.pipeline.ledger import WritableCollection
 from indexer.pipeline.lister import PrefetchIterator
 from indexer.pipeline.pipeline import IndexPipeline
 from indexer.pipeline.progress import IndexProgress, Listener
 from indexer.pipeline.pruning import SeenIds
+from indexer.pipeline.writable_collection import WritableCollection
 from indexer.sources.base import Reference, Source, Unlistable
 
 

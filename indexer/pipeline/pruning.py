@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from indexer.pipeline.ledger import WritableCollection
+from indexer.pipeline.writable_collection import WritableCollection
 
 
 class SeenIds:

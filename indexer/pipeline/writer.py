@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from embeddings.errors import LookalikeError
-from indexer.pipeline.ledger import WritableCollection
+from indexer.pipeline.writable_collection import WritableCollection
 from store.records import Row
 
 ROWS_PER_CALL = 256

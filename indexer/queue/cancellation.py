@@ -1,31 +1,30 @@
-"""When work on a job must stop before it is done, and how it waits meanwhile for what does not answer."""
+"""Decides when work on a job must stop before it is done, and waits meanwhile for a store that does not answer."""
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from embeddings.errors import ImageError, LookalikeError, QueueUnavailable, StoreUnavailable
-from indexer.pipeline.ledger import WritableCollection
+from indexer.pipeline.writable_collection import Stage
 from indexer.queue.job_store import JobStore
-from store.records import IndexedFile, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 MAX_WAIT = 10.0
 
 
 class Superseded(RuntimeError):
-    """The job was cancelled, or what is being done belongs to an earlier round of it."""
+    """The job was cancelled, or the work belongs to an earlier round of it."""
 
 
 class Requeued(RuntimeError):
-    """The worker leaves, or has been at this for as long as it may: the rest is for another."""
+    """The worker leaves, or has used up its time: the rest is left to another worker."""
 
 
 class NotReached(ImageError):
@@ -35,17 +34,20 @@ class NotReached(ImageError):
 
 
 class StopCondition:
-    """Tells whoever works on a round of a job when to stop; safe to use from several threads."""
+    """Tells the threads that work on a round of a job when to stop; safe to use from several threads."""
 
     def __init__(
         self, leaving: threading.Event, is_current: Callable[[], bool], waits: Callable[[str], object], seconds: float
     ) -> None:
-        """Stop when `leaving` is set, `is_current` is False, or after `seconds`; `waits` is told what is waited for."""
+        """Stop when `leaving` is set, `is_current` is False, or after `seconds`.
+
+        `waits` is called with the error message of a store that does not answer.
+        """
         self._leaving = leaving
         self._is_current = is_current
         self._waits = waits
         self._end = time.monotonic() + seconds
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
 
     @classmethod
     def for_round(
@@ -61,82 +63,60 @@ class StopCondition:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be begun."""
+        """Whether nothing more may be begun."""
         return self._leaving.is_set() or time.monotonic() > self._end
 
     def look(self) -> None:
-        """Raise Dropped if nobody wants this any more, as was found out within the last second."""
+        """Raise Superseded if the work is not wanted any more; the queue is asked once a second at most."""
         now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:
-            self._looked = now
+        if now - self._checked > CHECK_SECONDS:
+            self._checked = now
             self.check_current()
 
     def check_current(self) -> None:
-        """Raise Dropped if nobody wants this any more."""
-        if self._quietly(self._is_current) is False:
+        """Raise Superseded if the work is not wanted any more."""
+        try:
+            wanted = self._is_current()
+        except QueueUnavailable:  # work goes on while the queue does not answer
+            return
+        if not wanted:
             raise Superseded
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raises Requeued when it is over, and Dropped."""
+        """Wait. Raises Requeued when the time is over, and Superseded."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            self._leaving.wait(min(left, LOOK_SECONDS))
+            self._leaving.wait(min(left, CHECK_SECONDS))
             if self.over:
                 raise Requeued
             self.look()
 
     def retrying(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function until store and queue answer; raises as `sleep`, and what else it raises."""
+        """Call a function until store and queue answer; raises as `sleep`, and the function's other errors."""
         for attempt in Retrying(
             retry=retry_if_exception_type((StoreUnavailable, QueueUnavailable)),
             wait=wait_random_exponential(multiplier=0.5, max=MAX_WAIT),
             sleep=self.sleep,
-            before_sleep=lambda state: self._tell(state.outcome.exception() if state.outcome else None),
+            before_sleep=lambda state: self._report(state.outcome.exception() if state.outcome else None),
         ):
             with attempt:
                 return function(*args, **kwargs)
-        raise AssertionError("it is tried for ever")
+        raise AssertionError("attempts never end")
 
-    def _tell(self, error: BaseException | None) -> None:
+    def run(self, stage: Stage, call: Callable[[], T]) -> T:
+        """Make a call to a collection, retrying; nothing is written for a job that was cancelled. See RunCall."""
+        if stage == "write":
+            self.check_current()
+        return self.retrying(call)
+
+    def _report(self, error: BaseException | None) -> None:
         if isinstance(error, StoreUnavailable):
-            self._quietly(lambda: self._waits(error.message))
-
-    def _quietly(self, function: Callable[[], T]) -> T | None:
-        """Call what needs the queue; None where that does not answer, which stops nothing."""
-        try:
-            return function()
-        except QueueUnavailable:
-            return None
-
-
-class RetryingCollection:
-    """A collection that waits where the store does not answer, instead of failing; see WritableCollection."""
-
-    def __init__(self, collection: WritableCollection, stop: StopCondition) -> None:
-        """Wait until `stop`."""
-        self._collection = collection
-        self._stop = stop
-
-    def upsert(self, rows: Sequence[Row]) -> None:
-        self._stop.check_current()  # nothing is written for a job that was cancelled
-        self._stop.retrying(self._collection.upsert, rows)
-
-    def delete(self, ids: Sequence[str]) -> None:
-        self._stop.retrying(self._collection.delete, ids)
-
-    def known(self, source: str | None = None) -> Iterator[IndexedFile]:
-        return self._collection.known(source)  # who iterates must begin anew where it breaks off
-
-    def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
-        return self._stop.retrying(self._collection.lookup, ids, strong)
-
-    def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
-        return self._stop.retrying(self._collection.find_content, hashes)
-
-    def flush(self) -> None:
-        self._stop.retrying(self._collection.flush)
+            try:
+                self._waits(error.message)
+            except QueueUnavailable:
+                return
 
 
 def reason(error: LookalikeError) -> str:
-    """Return why a job failed as a whole, with the code that programs know it by."""
+    """Return why a job failed as a whole, beginning with the error's code."""
     return f"{error.code}: {error.message}"

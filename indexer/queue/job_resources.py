@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from embeddings.errors import ModelMismatch
 from embeddings.models.identity import ModelIdentity
 from indexer.jobs.base import Libraries
-from indexer.pipeline.ledger import WritableCollection
+from indexer.pipeline.writable_collection import WritableCollection
 from indexer.queue.job_specs import JobSpec
 from indexer.sources.base import Source
 from store.base import Store

@@ -1,4 +1,4 @@
-"""What a worker counts and times, for Prometheus and for those who ask how workers do."""
+"""Counts and times the work of a worker, for Prometheus and for the list of workers."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,21 +13,19 @@ from embeddings.decode_pool.pool import Picture
 from embeddings.embedder import Embedding
 from embeddings.errors import QueueUnavailable
 from embeddings.imaging.decode import Box, DecodedImage
-from indexer.pipeline.ledger import WritableCollection
 from indexer.pipeline.pipeline import Embeds
 from indexer.queue.chunks import ChunkResult
 from indexer.sources.base import Reference, Source, Unlistable
-from store.records import IndexedFile, Row
 
 
 class WorkerMetrics:
     """Counters of one worker; safe to use from several threads."""
 
-    def __init__(self, measured: "WorkerGauges") -> None:
-        """Count from zero; `measured` gives what is looked up when somebody asks."""
+    def __init__(self, gauges: "WorkerGauges") -> None:
+        """Count from zero; `gauges` are read when Prometheus asks."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(measured)
+        self.registry.register(gauges)
         self._images = Counter("lookalike_images", "Images dealt with", ("outcome",), registry=self.registry)
         self._failures = Counter("lookalike_failures", "Images that failed", ("code",), registry=self.registry)
         self._chunks = Counter("lookalike_chunks", "Chunks recorded", registry=self.registry)
@@ -40,18 +38,18 @@ class WorkerMetrics:
         )
         self.images = 0
 
-    def chunk(self, outcome: ChunkResult) -> None:
-        """Count a chunk."""
-        numbers = {"indexed": outcome.indexed, "copied": outcome.copied, "failed": len(outcome.failed)}
-        for name, number in numbers.items():
-            self._images.labels(name).inc(number)
-        for failed in outcome.failed:
+    def count_chunk(self, result: ChunkResult) -> None:
+        """Count a chunk and its images."""
+        numbers = {"indexed": result.indexed, "copied": result.copied, "failed": len(result.failed)}
+        for outcome, number in numbers.items():
+            self._images.labels(outcome).inc(number)
+        for failed in result.failed:
             self._failures.labels(failed.failure.code).inc()
         self._chunks.inc()
         self.images += sum(numbers.values())
 
-    def read(self, number: int) -> None:
-        """Count bytes."""
+    def count_bytes(self, number: int) -> None:
+        """Count bytes that were read."""
         self._bytes.inc(number)
 
     @contextmanager
@@ -65,18 +63,18 @@ class WorkerMetrics:
 
 
 class WorkerGauges(Collector):
-    """What is looked up when somebody asks: the depth of the queues, seconds of decoding, memory of the device."""
+    """Figures that are read when Prometheus asks: the depth of the queues, seconds of decoding, device memory."""
 
     def __init__(
         self, depths: Callable[[], Mapping[str, int]], decoding: Callable[[], float], memory: Callable[[], int]
     ) -> None:
-        """Take how each is found out; `depths` gives messages waiting by queue."""
+        """Take a function for each figure; `depths` returns the number of waiting messages by queue."""
         self._depths = depths
         self._decoding = decoding
         self._memory = memory
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures; a queue that does not answer has none."""
+        """Yield the figures; a queue that does not answer is left out."""
         waiting = GaugeMetricFamily("lookalike_queue_messages", "Messages that wait in Redis", labels=["queue"])
         try:
             for queue, number in self._depths().items():
@@ -91,10 +89,10 @@ class WorkerGauges(Collector):
 
 
 class MeteredSource:
-    """A source whose reading is counted and can be stopped; paths are shown as the source itself has them."""
+    """A source whose reads are counted and can be stopped; `shown` returns paths unchanged."""
 
     def __init__(self, source: Source, check: Callable[[], None], metrics: WorkerMetrics) -> None:
-        """Call `check` before each image is read; what it raises is raised there."""
+        """Call `check` before each image is read; its exceptions are raised by `fetch`."""
         self.name = source.name
         self._source = source
         self._check = check
@@ -109,7 +107,7 @@ class MeteredSource:
         self._check()
         with self._metrics.timed("read"):
             data = self._source.fetch(path, max_bytes)
-        self._metrics.read(len(data))
+        self._metrics.count_bytes(len(data))
         return data
 
     def is_gone(self, path: str) -> bool:
@@ -117,46 +115,15 @@ class MeteredSource:
         return self._source.is_gone(path)
 
     def shown(self, path: str) -> str:
-        """Return the path as it is."""
+        """Return the path unchanged."""
         return path
 
 
-class MeteredCollection:
-    """A collection whose calls are timed; see WritableCollection."""
-
-    def __init__(self, collection: WritableCollection, metrics: WorkerMetrics) -> None:
-        """Time calls to `collection`."""
-        self._collection = collection
-        self._metrics = metrics
-
-    def upsert(self, rows: Sequence[Row]) -> None:
-        with self._metrics.timed("write"):
-            self._collection.upsert(rows)
-
-    def delete(self, ids: Sequence[str]) -> None:
-        with self._metrics.timed("write"):
-            self._collection.delete(ids)
-
-    def known(self, source: str | None = None) -> Iterator[IndexedFile]:
-        return self._collection.known(source)
-
-    def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
-        with self._metrics.timed("compare"):
-            return self._collection.lookup(ids, strong)
-
-    def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
-        with self._metrics.timed("compare"):
-            return self._collection.find_content(hashes)
-
-    def flush(self) -> None:
-        self._collection.flush()
-
-
 class MeteredEmbedder:
-    """An embedder whose network is timed; see Embeds."""
+    """An embedder that times its network; see Embeds."""
 
     def __init__(self, embedder: Embeds, metrics: WorkerMetrics) -> None:
-        """Time `embedder`."""
+        """Time the network of `embedder`."""
         self._embedder = embedder
         self._metrics = metrics
 

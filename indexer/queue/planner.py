@@ -1,6 +1,6 @@
-"""Plans a round of a job: lists the source, takes the difference with the collection, sends what is missing in chunks.
+"""Plans a round of a job: lists the source, compares it with the collection, sends the missing images in chunks.
 
-A round in which nothing is missing ends the job; so the last thing that a job does is to compare.
+A round in which nothing is missing ends the job, so the last step of a job is a comparison.
 """
 
 import logging
@@ -15,7 +15,8 @@ from indexer.pipeline.difference import difference
 from indexer.pipeline.lister import PrefetchIterator, chunks
 from indexer.pipeline.progress import Failure
 from indexer.pipeline.pruning import SeenIds
-from indexer.queue.cancellation import Requeued, RetryingCollection, StopCondition, Superseded, reason
+from indexer.pipeline.writable_collection import CollectionProxy
+from indexer.queue.cancellation import Requeued, StopCondition, Superseded, reason
 from indexer.queue.chunks import Chunk, FailedImage
 from indexer.queue.job_resources import JobResources, OpenedJob
 from indexer.queue.job_store import PLANNER_SECONDS, JobState, JobStore, ReportResult
@@ -24,19 +25,19 @@ from indexer.sources.base import Reference, Unlistable
 
 log = logging.getLogger(__name__)
 
-FRUITLESS_ROUNDS = 3  # after which what still is missing has failed
+FRUITLESS_ROUNDS = 3  # after which images that are still missing have failed
 _LOST = "it was sent to workers again and again and is still not indexed: look at their logs, then retry the job"
 
 
 @dataclass
 class _Round:
-    """What was found in a round."""
+    """The comparison of one round."""
 
     found: int = 0
     unchanged: int = 0
     missing: int = 0
     failed: list[FailedImage] = field(default_factory=list)
-    presence: SeenIds = field(default_factory=SeenIds)
+    seen: SeenIds = field(default_factory=SeenIds)
 
 
 class Planner:
@@ -62,9 +63,7 @@ class Planner:
     def plan(self, job_id: str, after: int) -> None:
         """Begin the round after `after`; does nothing if it has begun already, or the job has ended."""
         round_ = self._job_store.begin(job_id, after)
-        if not round_:
-            return
-        job_state = self._job_store.job_state(job_id)
+        job_state = self._job_store.job_state(job_id) if round_ else None
         if job_state is None:
             return
         stop = StopCondition.for_round(self._job_store, job_id, round_, self._leaving)
@@ -76,47 +75,46 @@ class Planner:
             except Requeued:
                 self._job_store.release(job_id)
                 self._producer.plan(job_id, round_)
-            except QueueUnavailable as error:  # whoever looks after jobs finds that nobody plans this one
+            except QueueUnavailable as error:  # the recovery loop finds a job without a planner
                 log.warning("%s", error.message)
             except LookalikeError as error:
                 log.warning("job %s failed: %s", job_id, error.message)
                 self._job_store.end(job_id, round_, JobStatus.FAILED, reason=reason(error))
 
     def _plan(self, job_state: JobState, stop: StopCondition) -> None:
-        opened = stop.retrying(self._resources.open, job_state.spec)
-        collection = RetryingCollection(opened.collection, stop)
-        found = self._send_missing(job_state, OpenedJob(opened.source, collection), stop)
-        if found.missing == 0:
-            self._end(job_state, opened.source.name, collection, found, stop)
+        job_id, round_ = job_state.spec.id, job_state.round
+        resources = stop.retrying(self._resources.open, job_state.spec)
+        opened = OpenedJob(resources.source, CollectionProxy(resources.collection, stop.run))
+        compared = self._send_missing(job_state, opened, stop)
+        if compared.missing == 0:
+            self._end(job_state, opened, compared, stop)
             return
-        fruitless = 0 <= job_state.missing <= found.missing
+        fruitless = 0 <= job_state.missing <= compared.missing
         attempts = job_state.attempts + 1 if fruitless else 0
-        self._job_store.note(job_state.spec.id, job_state.round, missing=found.missing, attempts=attempts)
-        if self._job_store.planned(job_state.spec.id, job_state.round) is ReportResult.COMPLETE:
-            self._producer.plan(job_state.spec.id, job_state.round)
+        self._job_store.note(job_id, round_, missing=compared.missing, attempts=attempts)
+        if self._job_store.planned(job_id, round_) is ReportResult.COMPLETE:
+            self._producer.plan(job_id, round_)
 
     def _send_missing(self, job_state: JobState, opened: OpenedJob, stop: StopCondition) -> _Round:
-        """Send everything that is neither in the collection as it is in the source nor known to fail."""
-        round_ = _Round()
-        source = opened.source
-        with PrefetchIterator(source.references()) as listed:
-            missing = self._missing(job_state, opened, listed, round_, stop)
+        """Send every image that the collection lacks and that is not known to fail."""
+        compared = _Round()
+        job_id, round_ = job_state.spec.id, job_state.round
+        with PrefetchIterator(opened.source.references()) as listed:
+            missing = self._missing(job_state, opened, listed, compared, stop)
             for number, references in enumerate(chunks(missing, self._chunk)):
-                chunk = Chunk(
-                    job_state.spec.id, job_state.round, f"{job_state.round}.{number}", source.name, tuple(references)
-                )
-                if not self._job_store.sending(job_state.spec.id, job_state.round, 1):
+                chunk = Chunk(job_id, round_, f"{round_}.{number}", opened.source.name, tuple(references))
+                if not self._job_store.sending(job_id, round_, 1):
                     raise Superseded
                 self._producer.chunks([chunk])
-            round_.found = listed.found
-        return round_
+            compared.found = listed.found
+        return compared
 
     def _missing(
         self,
         job_state: JobState,
         opened: OpenedJob,
         listed: PrefetchIterator[Reference | Unlistable],
-        round_: _Round,
+        compared: _Round,
         stop: StopCondition,
     ) -> Iterator[Reference]:
         known_to_fail = {failed.path: failed for failed in self._job_store.failures(job_state.spec.id)}
@@ -125,64 +123,61 @@ class Planner:
             if stop.over:
                 raise Requeued
             stop.look()
-            round_.presence.add(block.ids)
-            round_.unchanged += block.unchanged
+            compared.seen.add(block.ids)
+            compared.unchanged += block.unchanged
             for item in block.unlistable:
-                round_.presence.mark_unreadable(item.path)
+                compared.seen.mark_unreadable(item.path)
                 shown = Failure(opened.source.shown(item.path), item.error.code, item.error.message)
-                round_.failed.append(FailedImage(item.path, shown))
+                compared.failed.append(FailedImage(item.path, shown))
             for reference in block.new:
                 if reference.path in known_to_fail:
-                    round_.failed.append(known_to_fail[reference.path])
+                    compared.failed.append(known_to_fail[reference.path])
                 elif given_up:
                     lost = Failure(opened.source.shown(reference.path), "not_indexed", _LOST)
-                    round_.failed.append(FailedImage(reference.path, lost))
+                    compared.failed.append(FailedImage(reference.path, lost))
                 else:
-                    round_.missing += 1
+                    compared.missing += 1
                     yield reference
-            if job_state.missing < 0:  # the first round: later ones count nothing anew
+            if job_state.missing < 0:  # only the first round counts; later rounds see the same images again
                 self._job_store.note(
                     job_state.spec.id,
                     job_state.round,
                     found=listed.found,
-                    skipped=round_.unchanged,
-                    unlistable=len(round_.failed),
+                    skipped=compared.unchanged,
+                    unlistable=len(compared.failed),
                 )
 
-    def _end(
-        self, job_state: JobState, source: str, collection: RetryingCollection, round_: _Round, stop: StopCondition
-    ) -> None:
-        """Remove what is gone, and end the job with counts that add up whatever happened meanwhile."""
-        job_id = job_state.spec.id
+    def _end(self, job_state: JobState, opened: OpenedJob, compared: _Round, stop: StopCondition) -> None:
+        """Remove the rows of images that are gone, and end the job with counts that always add up."""
+        job_id, source, collection = job_state.spec.id, opened.source, opened.collection
         job = self._job_store.job(job_id)
         if job is None:
             raise Superseded
         removed = job.removed
         if job_state.spec.prune:
-            gone = stop.retrying(lambda: list(round_.presence.gone(source, collection)))
-            stop.check_current()
+            gone = stop.retrying(lambda: list(compared.seen.gone(source.name, collection)))
             collection.delete(gone)
             removed += len(gone)
         collection.flush()
-        failed = len(round_.failed)
-        skipped = min(job.skipped, round_.found - failed)
-        copied = min(job.copied, round_.found - failed - skipped)
-        self._job_store.replace_failures(job_id, round_.failed)
+        failed = len(compared.failed)
+        skipped = min(job.skipped, compared.found - failed)
+        copied = min(job.copied, compared.found - failed - skipped)
+        self._job_store.replace_failures(job_id, compared.failed)
         self._job_store.end(
             job_id,
             job_state.round,
             JobStatus.DONE_WITH_FAILURES if failed else JobStatus.DONE,
-            found=round_.found,
+            found=compared.found,
             skipped=skipped,
             copied=copied,
-            indexed=round_.found - failed - skipped - copied,
+            indexed=compared.found - failed - skipped - copied,
             removed=removed,
             failed=failed,
         )
 
     @contextmanager
     def _held(self, job_id: str) -> Iterator[None]:
-        """Say again and again that somebody is planning this job."""
+        """Renew the planner's hold on a job until the block ends."""
         done = threading.Event()
 
         def hold() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embeddings.errors import FileUnreadable, UsageError
 from indexer.sources.base import Reference, Unlistable
-from store.locations import folder_source, from_text, shown, to_text
+from store.locations import folder_source, from_text, local_file, shown, to_text
 
 # Files that lie beside photos and never are images. Anything else is looked at, whatever it is called.
 NOT_IMAGES = frozenset(
@@ -55,7 +55,7 @@ class Folder:
 
     def is_gone(self, path: str) -> bool:
         """Return whether there surely is no such file any more."""
-        return file_is_gone(self._file(path))
+        return file_is_gone(self.name, path)
 
     def shown(self, path: str) -> str:
         """Return the file's absolute path, as people are shown it."""
@@ -127,7 +127,7 @@ class Files:
 
     def is_gone(self, path: str) -> bool:
         """Return whether there surely is no such file any more."""
-        return file_is_gone(from_text(path))
+        return file_is_gone(self.name, path)
 
     def shown(self, path: str) -> str:
         """Return the path as people are shown it."""
@@ -149,10 +149,15 @@ def read_file(file: str, max_bytes: int) -> bytes:
         raise FileUnreadable(f"the file cannot be read: {error.strerror}") from error
 
 
-def file_is_gone(file: str | Path) -> bool:
-    """Return whether there surely is no such file: one that may not be looked at counts as there."""
+def file_is_gone(source: str, path: str) -> bool:
+    """Return whether a path of a source is a file of this machine that surely exists no more.
+
+    A file that may not be looked at counts as there, and so does everything on other machines.
+    """
+    file = local_file(source, path)
     try:
-        Path(file).stat()
+        if file is not None:
+            file.stat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

@@ -66,8 +66,7 @@ class Manifest:
 
     def is_gone(self, path: str) -> bool:
         """Return whether there surely is no such file any more; nobody is asked about addresses."""
-        file = local_file(self.name, path)
-        return file is not None and file_is_gone(file)
+        return file_is_gone(self.name, path)
 
     def shown(self, path: str) -> str:
         """Return the path or address as people are shown it; the list itself for all of them."""

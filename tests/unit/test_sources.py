@@ -144,6 +144,6 @@ def test_a_source_that_is_no_folder_is_one_clear_sentence(tmp_path, name, says):
 
 def test_a_file_is_gone_only_if_it_surely_is(tmp_path):
     make(tmp_path, "a.jpg")
-    assert not file_is_gone(str(tmp_path / "a.jpg"))
-    assert file_is_gone(str(tmp_path / "b.jpg"))
-    assert file_is_gone(str(tmp_path / "a.jpg" / "b.jpg"))
+    assert not file_is_gone(str(tmp_path), "a.jpg")
+    assert file_is_gone(str(tmp_path), "b.jpg")
+    assert file_is_gone(str(tmp_path), "a.jpg/b.jpg")
