@@ -13,12 +13,12 @@ from embeddings.errors import UsageError
 from embeddings.settings import Settings
 from indexer.migration.compact import Compaction, Measured
 from indexer.migration.reembed import ReEmbedder
-from indexer.migration.restore import Restoring
+from indexer.migration.restore import Restore
 from store.base import Store
 from store.locations import UPLOAD
 
 MAX_SHOWN = 20
-LABELS = {"fit": "fitting", "project": "projecting", "check": "checking", "compare": "comparing"}
+LABELS = {"fit": "fitting", "build": "projecting", "check": "checking"}
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _print_measured(name: str, measured: Measured) -> None:
 def _back(store: Store, settings: Settings, ask: bool, yes: bool, as_json: bool) -> int:
     name, began = settings.collection, time.perf_counter()
     with ReEmbedder(store, settings) as again, StageBar() as bar:
-        task = Restoring(store, name, again.vectors, bar.show)
+        task = Restore(store, name, again.vectors, bar.show)
         changed = task.prepare()
         bar.close()
         lost = [Lost(row.id, row.source, row.path) for row in task.left_behind.values()]

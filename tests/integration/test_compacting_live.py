@@ -8,7 +8,7 @@ import pytest
 from test_store_contract import MODEL, row
 
 from indexer.migration.compact import Compaction
-from indexer.migration.restore import Restoring
+from indexer.migration.restore import Restore
 from store import open_store
 from store.base import Store
 
@@ -66,7 +66,7 @@ def test_nothing_is_lost_and_no_search_fails(milvus_uri: str) -> None:
             busy.stop()
         assert busy.errors == [] and busy.answers == {5}
         assert {known.id for known in compact.known()} == busy.written
-        back = Restoring(store, "live", lambda rows: [VECTORS[int(one.id)] for one in rows], lambda *_: None)
+        back = Restore(store, "live", lambda rows: [VECTORS[int(one.id)] for one in rows], lambda *_: None)
         back.prepare()
         back.switch()
         full = store.open("live", MODEL)

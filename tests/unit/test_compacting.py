@@ -12,7 +12,7 @@ from support.toy import TOY
 from embeddings.errors import StoreUnavailable, UsageError
 from indexer.migration.compact import Compaction
 from indexer.migration.recall import ExactRecall
-from indexer.migration.restore import Restoring
+from indexer.migration.restore import Restore
 from store.base import Collection
 from store.records import Row
 from store.testing import MemoryStore
@@ -90,7 +90,7 @@ def test_what_is_written_and_removed_meanwhile_is_not_lost_and_does_not_come_bac
     def meddle(stage: str, done: int, total: int) -> None:
         if stage not in stages:
             stages.append(stage)
-            number = 50 + len(stages)  # 51 while fitting, 52 while projecting, 53 while checking
+            number = 50 + len(stages)  # 51 while fitting, 52 while building, 53 while checking
             full.upsert([row(number), row(len(stages), path="moved", indexed_at=WHEN + timedelta(seconds=1))])
             full.delete([f"{10 + len(stages):02}"])
 
@@ -99,7 +99,7 @@ def test_what_is_written_and_removed_meanwhile_is_not_lost_and_does_not_come_bac
     store.before_switch = lambda: (full.upsert([row(54), row(4, path="moved")]), full.delete(["14"]))
     task.switch()
     compact = store.open("photos")
-    assert stages == ["fit", "project", "check"]
+    assert stages == ["fit", "build", "check"]
     assert ids(compact) == numbers(11, 12, 13, 14, more=[51, 52, 53, 54])
     assert {known.id for known in compact.known() if known.path == "moved"} == {"01", "02", "03", "04"}
     for number in (1, 54):
@@ -118,7 +118,7 @@ def test_rows_that_do_not_arrive_stop_the_switch(store):
 
 def test_what_was_stopped_is_begun_anew(store):
     def stop(stage: str, done: int, total: int) -> None:
-        if stage == "project":
+        if stage == "build":
             raise KeyboardInterrupt
 
     task = Compaction(store, "photos", 2, stop)
@@ -154,7 +154,7 @@ def test_going_back_takes_along_what_was_written_since(store):
     compact.upsert([row(50, content_hash="hash 5", vector=own), row(51), row(52)])
     compact.upsert([row(2, content_hash="new"), row(3, content_hash="newer"), row(4, meta={"album": "Rome"})])
     compact.delete(["20"])
-    task = Restoring(store, "photos", embed, quiet)
+    task = Restore(store, "photos", embed, quiet)
     assert task.prepare() == 7
     assert sorted(asked) == ["02", "03", "51", "52"] and sorted(task.left_behind) == ["03", "52"]
     assert (task.copied, task.embedded) == (2, 2)
@@ -168,14 +168,14 @@ def test_going_back_takes_along_what_was_written_since(store):
     np.testing.assert_allclose(twin.vector, VECTORS[5] / np.linalg.norm(VECTORS[5]), atol=1e-6)
     assert four.meta == {"album": "Rome"}
     with pytest.raises(UsageError, match="not compact"):
-        Restoring(store, "photos", embed, quiet)
+        Restore(store, "photos", embed, quiet)
 
 
 def test_without_full_vectors_there_is_no_way_back(store):
     compacted(store)
     assert [info.count for info in store.drop_beside("photos")] == [ROWS]
     with pytest.raises(UsageError, match="are not kept here any more"):
-        Restoring(store, "photos", lambda rows: [None] * len(rows), quiet)
+        Restore(store, "photos", lambda rows: [None] * len(rows), quiet)
 
 
 def test_recall_counts_by_distance_and_leaves_the_row_itself_out():
