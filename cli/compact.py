@@ -1,4 +1,4 @@
-"""`lookalike compact`: make a collection's vectors a tenth of their size, or go back to the full ones."""
+"""`lookalike compact`: shrink a collection's vectors to a tenth of their size, or go back to the full ones."""
 
 import sys
 import time
@@ -23,8 +23,11 @@ LABELS = {"fit": "fitting", "build": "projecting", "check": "checking"}
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What compacting did. `neighbours_kept` is the recall of the ten nearest of `queries` rows against exact search
-    with full vectors; bytes are those of the vectors alone, at four a number."""
+    """The result of compacting.
+
+    `neighbours_kept` is recall@10 of `queries` rows against exact search with full vectors; bytes are those of the
+    vectors alone, four for each number.
+    """
 
     collection: str
     model: str
@@ -44,7 +47,7 @@ class CompactReport:
 
 @dataclass(frozen=True)
 class Lost:
-    """A row that has no full vector: its picture cannot be read."""
+    """A row without a full vector, because its image cannot be read."""
 
     id: str
     source: str
@@ -53,8 +56,11 @@ class Lost:
 
 @dataclass(frozen=True)
 class BackReport:
-    """What going back did: `changed` rows were brought up to date, of which `copied` have the vector of a row with the
-    same bytes, `embedded` were read again, and those of `left_behind` stay in the compact collection alone."""
+    """The result of going back.
+
+    `changed` rows were brought up to date: `copied` of them have the vector of a row with the same bytes, `embedded`
+    were embedded again, and `left_behind` stay in the compact collection alone.
+    """
 
     collection: str
     changed: int
@@ -67,7 +73,7 @@ class BackReport:
 
 @dataclass(frozen=True)
 class DropReport:
-    """What was removed: collections beside the one in use, by their dimensions and rows."""
+    """The removed collections beside the one in use, by their dimensions and rows."""
 
     collection: str
     dropped: list[dict[str, int]] = field(default_factory=list)
@@ -75,30 +81,31 @@ class DropReport:
 
 @click.command()
 @click.argument("collection")
-@click.option("--dim", type=click.Choice(["128", "256"]), help="Dimensions that vectors shall have.")
+@click.option("--dim", type=click.Choice(["128", "256"]), help="The number of dimensions of the compact vectors.")
 @click.option(
     "--whiten",
     "whitening",
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="0 keeps neighbours most as they were; more brings pictures of one thing nearer to each other.",
+    help="0 preserves neighbours best; higher values bring images of the same thing closer together.",
 )
-@click.option("--back", is_flag=True, help="Go back to the full vectors, with what was written since.")
-@click.option("--drop", is_flag=True, help="Remove the vectors that are not in use: after it there is no way back.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--back", is_flag=True, help="Go back to the full vectors, with all changes since.")
+@click.option("--drop", is_flag=True, help="Remove the vectors that are not in use; this cannot be undone.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def compact(
     collection: str, dim: str | None, whitening: float, back: bool, drop: bool, yes: bool, as_json: bool
 ) -> int:
     """Give COLLECTION vectors of 128 or 256 dimensions, without reading its images again.
 
-    A projection (PCA, half-whitened) is fitted to the collection's own vectors, and kept with it in the store: whoever
-    searches, adds or indexes goes on as before. How many of the ten nearest pictures stay among them is measured first.
-    The collection is in use as it was until the compact one is whole, and takes its place at once. Scores are others:
-    1 is still the same picture, but pictures that have little in common come near 0.
+    A projection (PCA, half-whitened) is fitted to the collection's own vectors and stored with it. Searching, adding
+    and indexing work as before. The share of the ten nearest images that stay among the ten nearest is measured first.
+    The collection stays in use until the compact one is complete, which then replaces it at once. In a terminal you
+    are asked to confirm the switch. Scores change: 1 is still the same image, but images with little in common come
+    near 0.
 
-    The full vectors are kept until --drop. After Ctrl-C, or worse, the same command begins anew.
+    The full vectors are kept until --drop. After Ctrl-C or a crash, the same command starts again.
     """
     if sum((dim is not None, back, drop)) != 1:
         raise UsageError("give one of --dim, --back and --drop")
@@ -120,7 +127,7 @@ def _compact(store: Store, name: str, dimension: int, whitening: float, ask: boo
             measured = task.build()
         except KeyboardInterrupt:
             bar.close()
-            click.echo(f"stopped; {name} is as it was, and the same command begins anew", err=True)
+            click.echo(f"stopped; {name} is unchanged, and the same command starts again", err=True)
             task.abandon()
             raise
         bar.close()
@@ -135,7 +142,7 @@ def _compact(store: Store, name: str, dimension: int, whitening: float, ask: boo
     elif switched:
         click.echo(f"{name} is compact now ({seconds:.1f} s); the full vectors are kept: --back, or --drop")
     else:
-        click.echo(f"{name} is as it was")
+        click.echo(f"{name} is unchanged")
     return 0
 
 
@@ -171,8 +178,8 @@ def _print_measured(name: str, measured: Measured) -> None:
 
 def _back(store: Store, settings: Settings, ask: bool, yes: bool, as_json: bool) -> int:
     name, began = settings.collection, time.perf_counter()
-    with ReEmbedder(store, settings) as again, StageBar() as bar:
-        task = Restore(store, name, again.vectors, bar.show)
+    with ReEmbedder(store, settings) as embedder, StageBar() as bar:
+        task = Restore(store, name, embedder.vectors, bar.show)
         changed = task.prepare()
         bar.close()
         lost = [Lost(row.id, row.source, row.path) for row in task.left_behind.values()]
@@ -194,7 +201,7 @@ def _agreed(lost: Sequence[Lost], ask: bool, yes: bool) -> bool:
     if ask:
         return click.confirm(f"go back without {plural(len(lost), 'row')}?", default=False)
     raise UsageError(
-        f"{plural(len(lost), 'row')} came after the switch, and their pictures cannot be read from here: mount their "
+        f"{plural(len(lost), 'row')} came after the switch, and their images cannot be read from here: mount their "
         "folders, or go back without them with --yes and index their sources again"
     )
 
@@ -208,7 +215,7 @@ def _print_lost(lost: Sequence[Lost]) -> None:
 
 def _print_back(report: BackReport) -> None:
     if not report.switched:
-        click.echo(f"{report.collection} is compact, as it was")
+        click.echo(f"{report.collection} is still compact")
         return
     click.echo(
         f"{report.collection} has its full vectors again: {plural(report.changed, 'row')} changed since, "
@@ -217,7 +224,7 @@ def _print_back(report: BackReport) -> None:
     )
     sources = sorted({one.source for one in report.left_behind if one.source != UPLOAD})
     for source in sources:
-        click.echo(f"  to have those that were left behind: lookalike index {source}", err=True)
+        click.echo(f"  to index the rows that were left behind: lookalike index {source}", err=True)
 
 
 def _drop(store: Store, name: str, ask: bool, yes: bool, as_json: bool) -> int:
@@ -232,12 +239,12 @@ def _drop(store: Store, name: str, ask: bool, yes: bool, as_json: bool) -> int:
     for one in [] if as_json else dropped:
         click.echo(f"{name}: {plural(one['rows'], 'row')} of {one['dimension']:,} dimensions removed")
     if not dropped and not as_json:
-        click.echo(f"{name}: there is nothing beside the vectors in use")
+        click.echo(f"{name}: there are no other vectors")
     return 0
 
 
 class StageBar:
-    """A progress bar that begins anew at each stage; a context manager."""
+    """A progress bar that starts again at each stage; a context manager."""
 
     def __init__(self) -> None:
         self._stage = ""

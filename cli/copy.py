@@ -1,4 +1,4 @@
-"""`lookalike copy`: put a collection into another store, or under another name, without computing its vectors again."""
+"""`lookalike copy`: copy a collection to another store or another name, without computing its vectors again."""
 
 import os
 import time
@@ -34,16 +34,16 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """The place without secrets."""
+        """The URI or the data directory, without secrets."""
         return self.uri or str(self.data)
 
 
 @dataclass(frozen=True)
 class CopyReport:
-    """What one copy did. `found` is the sum of `copied`, `skipped` (there already) and `kept` (newer in the target).
+    """The result of a copy. `found` is the sum of `copied`, `skipped` (there already) and `kept` (newer in the target).
 
-    `verified` rows were read back and compared with their vectors. `uploads` rows were uploaded: `files` of their files
-    were brought along, those in `missing` are gone.
+    `verified` rows were read back and compared with their vectors. `uploads` rows belong to uploaded images: `files` of
+    their files were copied, and the files of `missing` are gone.
     """
 
     collection: str
@@ -70,7 +70,7 @@ class CopyReport:
 @click.option("--from", "source", metavar="PLACE", help="Where to copy from (default: the store of the settings).")
 @click.option("--to-token-env", metavar="VARIABLE", help="The environment variable with the token for --to.")
 @click.option("--from-token-env", metavar="VARIABLE", help="The environment variable with the token for --from.")
-@click.option("--merge", is_flag=True, help="Add to the rows that the target has from elsewhere.")
+@click.option("--merge", is_flag=True, help="Copy into a collection that has other rows already.")
 @json_option
 def copy(
     collection: str,
@@ -82,15 +82,15 @@ def copy(
     merge: bool,
     as_json: bool,
 ) -> None:
-    """Copy COLLECTION, as NEW_NAME if that is given, to another store or within one, without computing vectors again.
+    """Copy COLLECTION (as NEW_NAME, if given) to another store or within one, without computing vectors again.
 
-    PLACE is http(s)://HOST:PORT of a Milvus server, or a data directory as LOOKALIKE_DATA names it. Tokens are read
-    from the environment: LOOKALIKE_MILVUS_TOKEN for the server of LOOKALIKE_MILVUS_URI, for others from the VARIABLE.
+    PLACE is http(s)://HOST:PORT of a Milvus server, or a data directory such as LOOKALIKE_DATA. Tokens are read from
+    the environment: LOOKALIKE_MILVUS_TOKEN for the server of LOOKALIKE_MILVUS_URI, the given VARIABLE for others.
 
-    Rows that are there already are not sent again: after Ctrl-C or a failure the same command goes on where it was.
-    Rows that were indexed later in the target stay. At the end all ids are compared, and a sample of rows with their
-    vectors. The files of uploaded pictures are brought along; pictures in folders stay where they are, and thumbnails
-    are made again when they are asked for.
+    Rows that the target already has are not sent again: after Ctrl-C or a failure, the same command continues the copy.
+    Rows that were indexed later in the target are kept. At the end all ids are compared, and a sample of rows with
+    their vectors. The files of uploaded images are copied too; images in folders stay where they are, and thumbnails
+    are made again on demand.
     """
     settings = settings_with()
     places = _place(source, "--from", from_token_env, settings), _place(target, "--to", to_token_env, settings)
@@ -99,13 +99,13 @@ def copy(
         raise UsageError("a copy within one store needs a name of its own: give NEW_NAME, --to or --from")
     with _stores(*places, settings) as (here, there):
         original = _original(here, collection, places[0])
-        made = open_target(there, name, original)
-        report = _copy(original, made, places, merge)
+        copied = open_target(there, name, original)
+        report = _copy(original, copied, places, merge)
     print_json(report) if as_json else _print(report, places[1])
 
 
 def _place(text: str | None, option: str, variable: str | None, settings: Settings) -> Place:
-    """Return the place that an option names."""
+    """Return the store that an option gives."""
     token = _token(variable, f"{option}-token-env")
     if text is None or text == settings.milvus_uri:
         return Place(settings.milvus_uri, settings.milvus_token if token is None else token, settings.data)
@@ -119,7 +119,9 @@ def _place(text: str | None, option: str, variable: str | None, settings: Settin
     if not good:
         raise UsageError(f"{option} takes http(s)://HOST:PORT or a data directory")
     if parts.username is not None:
-        raise UsageError(f"{option} takes no user or password: name a variable that holds them with {option}-token-env")
+        raise UsageError(
+            f"{option} takes no user or password: give an environment variable that holds them with {option}-token-env"
+        )
     return Place(text, token or "", settings.data)
 
 
@@ -132,15 +134,15 @@ def _token(variable: str | None, option: str) -> str | None:
 
 
 def _same(one: Place, other: Place) -> bool:
-    alike = one.uri.rstrip("/") == other.uri.rstrip("/")
-    return alike and (bool(one.uri) or one.data.resolve() == other.data.resolve())
+    same_uri = one.uri.rstrip("/") == other.uri.rstrip("/")
+    return same_uri and (bool(one.uri) or one.data.resolve() == other.data.resolve())
 
 
 @contextmanager
 def _stores(source: Place, target: Place, settings: Settings) -> Iterator[tuple[Store, Store]]:
-    """Open both stores, or one if they are the same. Raises NotFound if the first is not there."""
+    """Open both stores, or one if they are the same. Raises NotFound if the first does not exist."""
     if not source.uri and not (source.data / "milvus").is_dir():
-        raise NotFound(f"there is no collection in {source.data}: name the data directory that holds it with --from")
+        raise NotFound(f"there is no collection in {source.data}: give the data directory that holds it with --from")
     with ExitStack() as stack:
         here = stack.enter_context(_opened(source, settings))
         yield here, here if _same(source, target) else stack.enter_context(_opened(target, settings))
@@ -159,25 +161,25 @@ def _original(store: Store, name: str, place: Place) -> Collection:
         raise NotFound(message, field="collection") from error
 
 
-def _copy(original: Collection, made: Collection, places: tuple[Place, Place], merge: bool) -> CopyReport:
+def _copy(original: Collection, copied: Collection, places: tuple[Place, Place], merge: bool) -> CopyReport:
     """Copy with a progress bar and return the report."""
-    source, target = (uploads_folder(p.data, c.name) for p, c in zip(places, (original, made), strict=True))
+    source, target = (uploads_folder(p.data, c.name) for p, c in zip(places, (original, copied), strict=True))
     uploads = None if source.resolve() == target.resolve() else Uploads(source, target)
     began = time.perf_counter()
     with CopyBar() as bar:
         try:
-            progress = copy_rows(original, made, uploads, merge, bar.show)
+            progress = copy_rows(original, copied, uploads, merge, bar.show)
         except KeyboardInterrupt:
             bar.close()
-            click.echo(f"stopped while {bar.where}; the same command goes on from there", err=True)
+            click.echo(f"stopped while {bar.where}; the same command continues from there", err=True)
             raise
     seconds = time.perf_counter() - began
     return CopyReport(
         collection=original.name,
         source=places[0].shown,
-        copy=made.name,
+        copy=copied.name,
         target=places[1].shown,
-        model=made.model.name,
+        model=copied.model.name,
         found=progress.found,
         copied=progress.copied,
         skipped=progress.skipped,
@@ -192,7 +194,7 @@ def _copy(original: Collection, made: Collection, places: tuple[Place, Place], m
 
 
 class CopyBar:
-    """The progress bar of one copy, begun again at each of its stages; a context manager."""
+    """The progress bar of one copy, which starts again at each stage; a context manager."""
 
     def __init__(self) -> None:
         self.where = "opening"
@@ -225,13 +227,13 @@ def _print(report: CopyReport, target: Place) -> None:
         f"{report.collection} in {report.source} -> {report.copy} in {report.target}: "
         f"{plural(report.found, 'row')} found, {report.copied:,} copied, {report.skipped:,} there already, "
         f"{report.kept:,} newer there in {report.seconds:.1f} s ({report.rows_per_second:,.0f} rows/s); "
-        f"all are there, {report.verified:,} compared with their vectors"
+        f"all have arrived, {report.verified:,} were compared with their vectors"
     )
     if not report.uploads:
         return
     folder = uploads_folder(target.data, report.copy)
     elsewhere = "; a service on another machine needs that folder too" if target.uri else ""
-    click.echo(f"  {plural(report.uploads, 'uploaded picture')}, whose files are in {folder}{elsewhere}")
+    click.echo(f"  {plural(report.uploads, 'uploaded image')}, whose files are in {folder}{elsewhere}")
     if report.missing:
         named = ", ".join(report.missing[:MAX_SHOWN]) + (", ..." if len(report.missing) > MAX_SHOWN else "")
         click.echo(f"  files that are gone: {len(report.missing):,} ({named})", err=True)

@@ -1,4 +1,4 @@
-"""`lookalike index`: make a collection hold every image of a folder, a list or a bucket."""
+"""`lookalike index`: index every image of a folder, a list or a bucket into a collection."""
 
 import math
 import time
@@ -38,7 +38,7 @@ LOOK_AGAIN_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What one run did. `found` is the sum of `indexed`, `copied`, `skipped` and `failed`."""
+    """The result of one run. `found` is the sum of `indexed`, `copied`, `skipped` and `failed`."""
 
     collection: str
     model: str
@@ -57,8 +57,8 @@ class IndexReport:
 @click.argument("source")
 @collection_option
 @model_option
-@click.option("--prune", is_flag=True, help="Remove the rows of images that are gone from SOURCE.")
-@click.option("--watch", is_flag=True, help="Go on as a folder changes (implies --prune) until Ctrl-C.")
+@click.option("--prune", is_flag=True, help="Also remove entries whose files no longer exist in SOURCE.")
+@click.option("--watch", is_flag=True, help="Keep indexing as a folder changes, until Ctrl-C; implies --prune.")
 @headers_option
 @json_option
 def index(
@@ -70,15 +70,14 @@ def index(
     headers: Sequence[str],
     as_json: bool,
 ) -> int:
-    """Make a collection hold every image of SOURCE.
+    """Index every image of SOURCE into a collection.
 
-    SOURCE is a folder; a list of images (.csv, .tsv, .jsonl, .ndjson or .parquet with a column 'uri', and if wanted
-    'id', 'meta', 'bytes' and 'modified_at'; .txt or .urls with a web address a line); or a bucket or server:
+    SOURCE is a folder; a list of images (.csv, .tsv, .jsonl, .ndjson or .parquet with a column 'uri' and optional
+    columns 'id', 'meta', 'bytes' and 'modified_at'; .txt or .urls with one web address a line); or a bucket or server:
     s3://bucket/photos, gs://, az://, sftp://.
 
-    Files that are indexed and unchanged are not opened again, files that were renamed, moved or doubled are copied
-    from the row that has their content. Files that fail are listed and never stop the run. Ctrl-C stops it; the next
-    run goes on where it stopped.
+    Unchanged files are not opened again. Renamed, moved and duplicate files are copied from the row that has their
+    content. Files that fail are listed and never stop the run. Ctrl-C stops it; the next run continues from there.
     """
     settings = settings_with(collection, model)
     opened = open_source(source, headers_of(headers))
@@ -103,14 +102,14 @@ def index_once(source: Source, target: Collection, embedder: Embedder, settings:
         except KeyboardInterrupt:
             bar.close()
             click.echo(
-                f"{bar.finished:,} of {plural(bar.found, 'image')} done; the next run goes on from there", err=True
+                f"{bar.finished:,} of {plural(bar.found, 'image')} done; the next run continues from there", err=True
             )
             raise
     return _report(target, progress, time.perf_counter() - began)
 
 
 def print_report(report: IndexReport) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     click.echo(
         f"{report.collection}: {plural(report.found, 'image')} found, {report.indexed:,} indexed, "
         f"{report.copied:,} copied, {report.skipped:,} unchanged, {report.removed:,} removed, {report.failed:,} failed "
@@ -161,17 +160,17 @@ class IndexBar:
 
 
 def _watch(folder: Folder, target: Collection, embedder: Embedder, settings: Settings, as_json: bool) -> None:
-    """Take the difference again whenever something below the folder changes, until Ctrl-C."""
-    from watchfiles import watch  # noqa: PLC0415 - only here
+    """Index the folder again whenever a file below it changes, until Ctrl-C."""
+    from watchfiles import watch  # noqa: PLC0415 - used only here
 
     click.echo(f"watching {folder.root}; Ctrl-C stops", err=True)
-    looked = -math.inf
+    indexed_at = -math.inf
     for changes in watch(folder.root, raise_interrupt=False, yield_on_timeout=True, rust_timeout=TICK_MS):
-        # Also at once, for what came before the watch began, and every now and then, for what the system does not tell
-        # (network mounts).
-        if not changes and time.monotonic() - looked < LOOK_AGAIN_SECONDS:
+        # Also at once, because files may have come before the watch began, and now and then, because the system does
+        # not report changes of network mounts.
+        if not changes and time.monotonic() - indexed_at < LOOK_AGAIN_SECONDS:
             continue
         report = index_once(folder, target, embedder, settings, prune=True)
-        looked = time.monotonic()
+        indexed_at = time.monotonic()
         if report.indexed or report.copied or report.removed or report.failed:
             print_json(report) if as_json else print_report(report)

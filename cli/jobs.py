@@ -1,4 +1,4 @@
-"""`lookalike jobs`: start, watch, cancel and retry the jobs that workers do."""
+"""`lookalike jobs`: start, watch, cancel and retry the jobs that workers run."""
 
 import csv
 import math
@@ -32,21 +32,21 @@ from indexer.pipeline.progress import Failure
 from indexer.queue.redis_jobs import RedisJobs
 
 WATCH_SECONDS = 0.5
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 _HEADINGS = ("id", "state", "source", "collection", "found", "done", "failed", "images/s")
 
 
 @click.group()
 def jobs() -> None:
-    """Start, watch, cancel and retry the jobs that workers do.
+    """Start, watch, cancel and retry the jobs that workers run.
 
-    LOOKALIKE_REDIS_URL names the queue. Jobs of a service without one are at its /v1/jobs.
+    LOOKALIKE_REDIS_URL is the queue. The jobs of a service without a queue are at its /v1/jobs.
     """
 
 
 @contextmanager
 def _queue(collection: str | None = None, model: str | None = None) -> Iterator[tuple[RedisJobs, str]]:
-    """Open the queue; give it with the collection that is meant."""
+    """Open the queue; yield it with the name of the collection."""
     settings = settings_with(collection, model)
     with Embedder(settings) as embedder, open_queue(settings, embedder) as queue:
         yield queue, settings.collection
@@ -57,8 +57,8 @@ def _queue(collection: str | None = None, model: str | None = None) -> Iterator[
 @collection_option
 @model_option
 @headers_option
-@click.option("--prune", is_flag=True, help="Also remove the rows of images that the source does not have any more.")
-@click.option("--watch", is_flag=True, help="Watch the job at once.")
+@click.option("--prune", is_flag=True, help="Also remove entries whose files no longer exist.")
+@click.option("--watch", is_flag=True, help="Show the job's progress until it ends.")
 @json_option
 def start(
     source: str,
@@ -90,11 +90,11 @@ def start(
 def list_jobs(as_json: bool) -> None:
     """List the jobs, the newest first."""
     with _queue() as (queue, _):
-        known = queue.all()
+        found = queue.all()
     if as_json:
-        print_json({"jobs": [_document(job) for job in known]})
-    elif known:
-        _table(_HEADINGS, [_line(job) for job in known])
+        print_json({"jobs": [_document(job) for job in found]})
+    elif found:
+        _table(_HEADINGS, [_line(job) for job in found])
     else:
         click.echo("there are no jobs: start one with `lookalike jobs start SOURCE`", err=True)
 
@@ -103,7 +103,7 @@ def list_jobs(as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def show(job_id: str, as_json: bool) -> None:
-    """Tell how far a job is."""
+    """Show a job's progress."""
     with _queue() as (queue, _):
         _print(queue.get(job_id), as_json)
 
@@ -112,7 +112,7 @@ def show(job_id: str, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def watch(job_id: str, as_json: bool) -> int:
-    """Show a job's progress until it has ended; Ctrl-C leaves it running."""
+    """Show a job's progress until it ends; Ctrl-C leaves it running."""
     with _queue() as (queue, _):
         return _finish(queue, queue.get(job_id), as_json)
 
@@ -121,17 +121,17 @@ def watch(job_id: str, as_json: bool) -> int:
 @click.argument("job_id", metavar="ID")
 @json_option
 def cancel(job_id: str, as_json: bool) -> None:
-    """Stop a job; what it has written stays."""
+    """Stop a job; rows that it has written stay."""
     with _queue() as (queue, _):
         _print(queue.cancel(job_id), as_json)
 
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
-@click.option("--watch", is_flag=True, help="Watch the job at once.")
+@click.option("--watch", is_flag=True, help="Show the job's progress until it ends.")
 @json_option
 def retry(job_id: str, watch: bool, as_json: bool) -> int:
-    """Run an ended job again: what is missing is indexed, and what failed is tried again."""
+    """Run an ended job again: missing images are indexed, and failed images are tried again."""
     with _queue() as (queue, _):
         job = queue.retry(job_id)
         if watch:
@@ -142,10 +142,10 @@ def retry(job_id: str, watch: bool, as_json: bool) -> int:
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
-@click.option("--csv", "as_csv", is_flag=True, help="Print them as CSV: path, code, message.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: path, code, message.")
 @json_option
 def failures(job_id: str, as_csv: bool, as_json: bool) -> None:
-    """List the images that failed, with the reason."""
+    """List the images that failed, with the reasons."""
     with _queue() as (queue, _):
         failed = queue.failures(job_id)
     if as_json:
@@ -160,28 +160,31 @@ def failures(job_id: str, as_csv: bool, as_json: bool) -> None:
 @jobs.command()
 @json_option
 def workers(as_json: bool) -> None:
-    """List the workers that live."""
+    """List running workers."""
     with _queue() as (queue, _):
-        living = queue.workers()
+        running = queue.workers()
     if as_json:
-        print_json({"workers": living})
-    elif living:
-        _table(("name", "model", "engine", "chunks", "images", "images/s", "since"), [_about(one) for one in living])
+        print_json({"workers": running})
+    elif running:
+        _table(
+            ("name", "model", "engine", "chunks", "images", "images/s", "since"),
+            [_worker_line(worker) for worker in running],
+        )
     else:
         click.echo("there are no workers: start one with `lookalike worker`", err=True)
 
 
 def _finish(queue: RedisJobs, job: Job, as_json: bool) -> int:
     """Watch a job to its end and print it; return the exit status."""
-    job = _watched(queue, job)
+    job = _watch(queue, job)
     _print(job, as_json)
     if job.failed and not as_json:
         click.echo(f"`lookalike jobs failures {job.id}` lists them", err=True)
     return {JobStatus.DONE: 0, JobStatus.DONE_WITH_FAILURES: 1}.get(job.state, 2)
 
 
-def _watched(queue: RedisJobs, job: Job) -> Job:
-    """Show a bar until a job has ended."""
+def _watch(queue: RedisJobs, job: Job) -> Job:
+    """Show a progress bar until a job has ended."""
     with progress_bar(job.found, job.source.rstrip("/").rpartition("/")[2]) as bar:
         while True:
             if bar.total != job.found:
@@ -194,12 +197,12 @@ def _watched(queue: RedisJobs, job: Job) -> Job:
             if job.state.ended:
                 return job
             time.sleep(WATCH_SECONDS)
-            job = _patiently(queue, job.id)
+            job = _get(queue, job.id)
 
 
-def _patiently(queue: RedisJobs, job_id: str) -> Job:
-    """Ask for a job again and again while Redis starts anew."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def _get(queue: RedisJobs, job_id: str) -> Job:
+    """Return a job; ask again while Redis restarts."""
+    deadline = time.monotonic() + RETRY_SECONDS
     while True:
         try:
             return queue.get(job_id)
@@ -217,13 +220,13 @@ def _print(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(_document(job))
         return
-    told = f"{job.id}: {job.state}" + (f": {job.reason}" if job.reason else "")
+    state = f"{job.id}: {job.state}" + (f": {job.reason}" if job.reason else "")
     counts = (
         f"{job.source} -> {job.collection}: {plural(job.found, 'image')} found, {job.indexed:,} indexed, "
         f"{job.copied:,} copied, {job.skipped:,} unchanged, {job.removed:,} removed, {job.failed:,} failed "
         f"in {job.seconds:.1f} s ({job.images_per_second:,.0f} images/s)"
     )
-    click.echo(f"{told}\n{counts}" if job.seconds else told)
+    click.echo(f"{state}\n{counts}" if job.seconds else state)
     if job.seconds_left:
         click.echo(f"about {math.ceil(job.seconds_left):,} s left", err=True)
 
@@ -240,10 +243,10 @@ def _line(job: Job) -> tuple[str, ...]:
     return (job.id, job.state, job.source, job.collection, *numbers)
 
 
-def _about(one: Worker) -> tuple[str, ...]:
-    since = datetime.fromtimestamp(one.started, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-    numbers = (str(one.concurrency), f"{one.images:,}", f"{one.images_per_second:,.0f}")
-    return (one.name, f"{one.model} ({one.fingerprint})", one.engine, *numbers, since)
+def _worker_line(worker: Worker) -> tuple[str, ...]:
+    since = datetime.fromtimestamp(worker.started, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    numbers = (str(worker.concurrency), f"{worker.images:,}", f"{worker.images_per_second:,.0f}")
+    return (worker.name, f"{worker.model} ({worker.fingerprint})", worker.engine, *numbers, since)
 
 
 def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

@@ -1,4 +1,4 @@
-"""`lookalike worker`: do the jobs that others start."""
+"""`lookalike worker`: run the jobs that others start."""
 
 import logging
 
@@ -6,7 +6,7 @@ import click
 
 from cli.common import model_option, settings_with, store_of
 
-CHUNKS_AT_ONCE = 2  # a third costs processors a few hundredths more than it fills gaps
+CHUNKS_AT_ONCE = 2  # a third costs a few percent more processor time than it saves
 
 
 @click.command()
@@ -16,15 +16,15 @@ CHUNKS_AT_ONCE = 2  # a third costs processors a few hundredths more than it fil
     type=click.IntRange(1, 64),
     default=CHUNKS_AT_ONCE,
     show_default=True,
-    help="Chunks of images in work at a time: while one is read, another is embedded.",
+    help="The number of chunks at a time: while one is read, another is embedded.",
 )
 def worker(model: str | None, concurrency: int) -> None:
-    """Index what jobs ask for, until Ctrl-C or SIGTERM.
+    """Run jobs until Ctrl-C or SIGTERM.
 
-    Start one a machine, or one a GPU (with LOOKALIKE_DEVICE), on as many machines as you like. LOOKALIKE_REDIS_URL
-    names the queue, LOOKALIKE_MILVUS_URI the collections; LOOKALIKE_MODEL must be the same everywhere.
+    Start one worker a machine, or one a GPU (with LOOKALIKE_DEVICE), on any number of machines. LOOKALIKE_REDIS_URL is
+    the queue, LOOKALIKE_MILVUS_URI the store; LOOKALIKE_MODEL must be the same everywhere.
     """
-    # Celery and the network, which few commands need
+    # Celery and the network load slowly, and few commands need them
     from embeddings.embedder import Embedder  # noqa: PLC0415
     from indexer.open_jobs import check_queue  # noqa: PLC0415
     from indexer.queue.worker import run_worker  # noqa: PLC0415

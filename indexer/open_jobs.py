@@ -1,4 +1,4 @@
-"""Jobs as the settings have them: in this process, or by way of Redis."""
+"""Opens the jobs that the settings ask for: in this process, or through Redis."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_jobs(settings: Settings, store: Store, embedder: Embedder) -> "LocalJobs | RedisJobs":
-    """Open the jobs of a service, and take up those that were not done. Raises UsageError for a wrong setting."""
+    """Open the jobs of a service, and resume unfinished jobs. Raises UsageError for a wrong setting."""
     if not settings.redis_url:
         folder = settings.data / "jobs"
         return LocalJobs(store, embedder, Libraries(settings.libraries), folder, settings.max_bytes)
@@ -24,8 +24,8 @@ def open_jobs(settings: Settings, store: Store, embedder: Embedder) -> "LocalJob
 
 
 def open_queue(settings: Settings, embedder: Embedder) -> "RedisJobs":
-    """Open the jobs that workers do. Raises UsageError where the settings name no Redis or no Milvus server."""
-    from indexer.queue.redis_jobs import RedisJobs  # noqa: PLC0415 - Celery, which few need
+    """Open the jobs that workers run. Raises UsageError if the settings name no Redis or no Milvus server."""
+    from indexer.queue.redis_jobs import RedisJobs  # noqa: PLC0415 - imports Celery
 
     check_queue(settings)
     libraries, folder = Libraries(settings.libraries), settings.data / "orders"
@@ -33,7 +33,7 @@ def open_queue(settings: Settings, embedder: Embedder) -> "RedisJobs":
 
 
 def check_queue(settings: Settings) -> None:
-    """Raise UsageError where the settings do not let several processes work together."""
+    """Raise UsageError if the settings do not let several processes work together."""
     if not settings.redis_url:
         raise UsageError("set LOOKALIKE_REDIS_URL: without it jobs run in the process of `lookalike serve`")
     if not settings.milvus_uri:

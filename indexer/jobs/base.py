@@ -1,4 +1,4 @@
-"""A job: a source that is to be indexed into a collection, how far it is, and what can be done with it."""
+"""Jobs: each indexes a source into a collection, and can be watched, cancelled and retried."""
 
 import re
 import time
@@ -18,12 +18,12 @@ JOB_ID = re.compile(r"[0-9a-f-]{1,64}")
 
 
 def new_id() -> str:
-    """Return an id that no other job has; those of later jobs sort behind."""
+    """Return an id that no other job has; ids of later jobs sort behind."""
     return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
 
 
 class JobStatus(StrEnum):
-    """Where a job is. The last four are ends; `retry` begins anew from each of them."""
+    """The state of a job. The last four are final; a job in one of them can be retried."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,13 +34,13 @@ class JobStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether the job has ended."""
         return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it is now. `reason` says in one sentence why it failed as a whole; `seconds` is the time it ran."""
+    """A job as it is now. `reason` is one sentence on why the whole job failed; `seconds` is its running time."""
 
     id: str
     state: JobStatus
@@ -58,29 +58,29 @@ class Job:
 
     @property
     def finished(self) -> int:
-        """The images that are accounted for."""
+        """The number of images that are accounted for."""
         return self.indexed + self.copied + self.skipped + self.failed
 
     @property
     def images_per_second(self) -> float:
-        """The rate so far, of images that were not simply skipped."""
+        """The rate so far, without skipped images."""
         return round((self.finished - self.skipped) / self.seconds, 1) if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the images found so far will take at this rate; None where that cannot be told."""
+        """The time that the images found so far will take at this rate; None if unknown."""
         if self.state is not JobStatus.RUNNING or not self.images_per_second:
             return None
         return round((self.found - self.finished) / self.images_per_second, 1)
 
     def after(self, progress: IndexProgress, seconds: float) -> "Job":
-        """Return the job with the counts of a run."""
+        """Return the job with the counts and the running time of a run."""
         return replace(self, **progress.counts, seconds=round(seconds, 3))
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that works on jobs; `started` is in seconds since 1970, `images` is the number it has dealt with."""
+    """A process that works on jobs; `started` is in seconds since 1970, `images` the number it has processed."""
 
     name: str
     host: str
@@ -95,7 +95,7 @@ class Worker:
 
 
 class Jobs(Protocol):
-    """Takes jobs and tells of them; safe to use from several threads."""
+    """Starts, shows and stops jobs; safe to use from several threads."""
 
     libraries: "Libraries"
 
@@ -112,23 +112,25 @@ class Jobs(Protocol):
         """Return the images that failed in the job's last run. Raises NotFound."""
 
     def cancel(self, job_id: str) -> Job:
-        """Stop a job as soon as can be; what it has written stays. Raises NotFound."""
+        """Stop a job as soon as possible; its written rows stay. Raises NotFound."""
 
     def ready(self) -> None:
-        """Return if jobs can be taken; raises QueueUnavailable if not."""
+        """Return if jobs can be started; raises QueueUnavailable if not."""
 
     def retry(self, job_id: str) -> Job:
-        """Take the difference again. Raises NotFound, or UsageError while the job is not ended."""
+        """Run an ended job again. Raises NotFound, or UsageError if the job has not ended."""
 
 
 class Libraries:
-    """The sources that jobs may read, by name: a caller never names a path."""
+    """The sources that jobs may read, by name, so that callers never name a path."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
-        """Take folders, lists or buckets. Raises UsageError for a name that would not do in an address."""
+        """Take folders, lists or buckets. Raises UsageError for a name that does not fit into a URL."""
         for name in sources:
             if not LIBRARY.fullmatch(name):
-                raise UsageError(f"LOOKALIKE_LIBRARIES: {name!r} is no name: use letters, digits, '.', '_' and '-'")
+                raise UsageError(
+                    f"LOOKALIKE_LIBRARIES: {name!r} is not a valid name: use letters, digits, '.', '_' and '-'"
+                )
         self._sources = dict(sources)
 
     def __iter__(self) -> Iterator[str]:
@@ -138,10 +140,10 @@ class Libraries:
         return name in self._sources
 
     def check(self, name: str) -> None:
-        """Raise NotFound if there is no library of that name."""
+        """Raise NotFound if no library has that name."""
         if name not in self._sources:
-            known = f"there are {', '.join(sorted(self._sources))}" if self._sources else "set LOOKALIKE_LIBRARIES"
-            raise NotFound(f"there is no library {name!r}: {known}", field="source")
+            hint = f"there are {', '.join(sorted(self._sources))}" if self._sources else "set LOOKALIKE_LIBRARIES"
+            raise NotFound(f"there is no library {name!r}: {hint}", field="source")
 
     def open(self, name: str) -> Source:
         """Return a library's source. Raises NotFound, or UsageError if it cannot be read now."""

@@ -1,4 +1,4 @@
-"""Jobs in this process, one after another in a thread, for one machine without a broker."""
+"""Runs jobs in this process, one after another in a thread, for one machine without a broker."""
 
 import json
 import logging
@@ -18,23 +18,23 @@ from store.base import Store
 
 log = logging.getLogger(__name__)
 
-SAVE_SECONDS = 2.0  # between two records of a running job's progress
+SAVE_SECONDS = 2.0  # between two saves of a running job
 WAIT_SECONDS = 0.2
-MAX_JOBS = 1000  # ended ones beyond are forgotten, the oldest first
+MAX_JOBS = 1000  # beyond this number the oldest ended jobs are deleted
 
 
 class _Stopped(Exception):
-    """The job was cancelled, or the process is about to end."""
+    """The job was cancelled, or the process is ending."""
 
 
 class LocalJobs(Closing):
-    """Keeps each job in a file of `folder`; a context manager.
+    """Saves each job in a file of `folder`; a context manager.
 
-    What is queued or running when the process ends, however it ends, is queued again by the next one.
+    Jobs that are queued or running when the process ends, even if it is killed, are queued again by the next process.
     """
 
     def __init__(self, store: Store, embedder: Embedder, libraries: Libraries, folder: Path, max_bytes: int) -> None:
-        """Take up what is in `folder`, and start to work."""
+        """Load the jobs of `folder`, and start to work."""
         self._store = store
         self._embedder = embedder
         self.libraries = libraries
@@ -46,7 +46,7 @@ class LocalJobs(Closing):
         self._cancelled: set[str] = set()
         self._queue: SimpleQueue[str] = SimpleQueue()
         self._closing = threading.Event()
-        self._read()
+        self._load()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
 
@@ -74,7 +74,7 @@ class LocalJobs(Closing):
         with self._lock:
             job = self.get(job_id)
             if job.state is JobStatus.QUEUED:
-                return self._keep(replace(job, state=JobStatus.CANCELLED))
+                return self._save(replace(job, state=JobStatus.CANCELLED))
             if job.state is JobStatus.RUNNING:
                 self._cancelled.add(job_id)
             return job
@@ -88,17 +88,17 @@ class LocalJobs(Closing):
             return self._enqueue(Job(job.id, JobStatus.QUEUED, job.source, job.collection, job.prune))
 
     def ready(self) -> None:
-        """Jobs can be taken as long as this process lives."""
+        """Return: jobs can be started as long as this process lives."""
 
     def close(self) -> None:
-        """Stop the running job, which the next process takes up again, and the thread."""
+        """Stop the running job, which the next process runs again, and the thread."""
         self._closing.set()
         self._thread.join()
 
     def _enqueue(self, job: Job) -> Job:
         with self._lock:
             self._failures.pop(job.id, None)
-            self._keep(job)
+            self._save(job)
             self._queue.put(job.id)
         return job
 
@@ -112,12 +112,12 @@ class LocalJobs(Closing):
                 self._run(job)
 
     def _run(self, job: Job) -> None:
-        started = kept = time.monotonic()
-        self._keep(replace(job, state=JobStatus.RUNNING))
+        started = saved = time.monotonic()
+        self._save(replace(job, state=JobStatus.RUNNING))
         latest = IndexProgress()
 
         def listen(progress: IndexProgress) -> None:
-            nonlocal latest, kept
+            nonlocal latest, saved
             latest = progress
             if self._closing.is_set() or job.id in self._cancelled:
                 raise _Stopped
@@ -125,9 +125,9 @@ class LocalJobs(Closing):
             running = replace(job, state=JobStatus.RUNNING).after(progress, now - started)
             with self._lock:
                 self._jobs[job.id] = running
-            if now - kept > SAVE_SECONDS:
-                kept = now
-                self._keep(running)
+            if now - saved > SAVE_SECONDS:
+                saved = now
+                self._save(running)
 
         state, reason = JobStatus.DONE, None
         try:
@@ -141,40 +141,40 @@ class LocalJobs(Closing):
             state = JobStatus.DONE_WITH_FAILURES
         with self._lock:
             self._failures[job.id] = list(latest.failures)
-            self._keep(replace(job, state=state, reason=reason).after(latest, time.monotonic() - started))
+            self._save(replace(job, state=state, reason=reason).after(latest, time.monotonic() - started))
 
     def _index(self, job: Job, listen: Listener) -> None:
         source = self.libraries.open(job.source)
         collection = self._store.create(job.collection, self._embedder.identity)
         index_source(source, collection, self._embedder, self._max_bytes, job.prune, listen)
 
-    def _keep(self, job: Job) -> Job:
-        """Remember a job, and write it to its file; the file is for the next process, so a full disk stops nothing."""
+    def _save(self, job: Job) -> Job:
+        """Remember a job, and write it to its file. The file is for the next process, so a full disk stops nothing."""
         with self._lock:
             self._jobs[job.id] = job
             failures = [asdict(failure) for failure in self._failures.get(job.id, ())]
             try:
                 write_atomically(self._file(job.id), json.dumps({"job": asdict(job), "failures": failures}).encode())
-                self._forget()
+                self._delete_old()
             except LookalikeError as error:
-                log.warning("job %s is not kept: %s", job.id, error.message)
+                log.warning("job %s is not saved: %s", job.id, error.message)
         return job
 
-    def _forget(self) -> None:
+    def _delete_old(self) -> None:
         ended = [job.id for job in self._jobs.values() if job.state.ended]
         for job_id in ended[: max(0, len(self._jobs) - MAX_JOBS)]:
             del self._jobs[job_id]
             self._failures.pop(job_id, None)
             self._file(job_id).unlink(missing_ok=True)
 
-    def _read(self) -> None:
+    def _load(self) -> None:
         for file in sorted(self._folder.glob("*.json")):
             try:
                 document = json.loads(file.read_text(encoding="utf-8"))
                 job = Job(**document["job"] | {"state": JobStatus(document["job"]["state"])})
                 failures = [Failure(**failure) for failure in document["failures"]]
             except (OSError, ValueError, KeyError, TypeError) as error:
-                log.warning("%s is not a job's record: %s", file, error)
+                log.warning("%s is not a saved job: %s", file, error)
                 continue
             self._jobs[job.id], self._failures[job.id] = job, failures
             if not job.state.ended:

@@ -1,1 +1,1 @@
-"""Rows moved as a whole: copied, compacted, restored."""
+"""Whole collections copied, compacted and restored."""

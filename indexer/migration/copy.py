@@ -1,7 +1,7 @@
-"""Copies a collection into another, in the same store or in two: rows go over whole, and no vector is made again.
+"""Copies a collection into another, within one store or between two, with all fields and vectors of its rows.
 
-Copying is idempotent: a row that the target has already, the same in every field, is not sent again, so a copy that was
-stopped or killed is finished by doing it again. Memory grows by some two dozen bytes a row.
+Copying is idempotent: a row that the target already has, equal in every field, is not sent again. A copy that was
+stopped or killed is finished by running it again. Memory grows by some two dozen bytes a row.
 """
 
 import random
@@ -22,20 +22,20 @@ from store.records import Row
 
 T = TypeVar("T")
 
-SAMPLE = 100  # rows that are compared with their vectors at the end
+SAMPLE = 100  # rows whose vectors are compared at the end
 TELL_ROWS = 100
-_TOLERANCE = 1e-5  # stores make every vector's length one, which may change its last digit
+_TOLERANCE = 1e-5  # stores normalise every vector, which may change its last digit
 
 Listener = Callable[["CopyProgress"], None]
 
 
 @dataclass
 class CopyProgress:
-    """The running count of one copy: `found` rows of the source are `copied`, `skipped` or `kept`, once it is done.
+    """The running count of one copy; at its end, `found` is the sum of `copied`, `skipped` and `kept`.
 
-    `stage` is 'compare', 'copy' or 'verify', of which `done` of `total` rows are through. `skipped` rows were there
-    already, `kept` ones are newer in the target. `verified` rows were compared with their vectors. Of the rows that
-    were uploaded, `uploads`, the files of `files` were brought along and those of `missing` (ids) are gone.
+    `stage` is 'compare', 'copy' or 'verify', with `done` of `total` rows. `skipped` rows were in the target already,
+    `kept` rows are newer in the target. `verified` rows were compared with their vectors. `uploads` rows belong to
+    uploaded images: `files` of their files were copied, and the files of `missing` (ids) are gone.
     """
 
     stage: str = "compare"
@@ -52,23 +52,23 @@ class CopyProgress:
 
 
 def open_target(store: Store, name: str, source: Collection) -> Collection:
-    """Return the collection that the rows of `source` go to, made if it is not there: compact if that one is.
+    """Return the target collection for the rows of `source`; create it if needed, compact if `source` is compact.
 
-    Raises ModelMismatch if its vectors would be others.
+    Raises ModelMismatch if its vectors are of another model.
     """
     model = source.model
     try:
-        made = store.create(name, model, source.projection)
+        target = store.create(name, model, source.projection)
     except ModelMismatch as error:
         raise _other_vectors(name, store.open(name).model, model) from error
-    if made.model.fingerprint != model.fingerprint:  # a compact one, which would project them
-        raise _other_vectors(name, made.model, model)
-    return made
+    if target.model.fingerprint != model.fingerprint:  # a compact collection, which would project the vectors
+        raise _other_vectors(name, target.model, model)
+    return target
 
 
 def _other_vectors(name: str, there: ModelIdentity, model: ModelIdentity) -> ModelMismatch:
     return ModelMismatch(
-        f"the collection {name!r} is there already, made with the model {there.name} ({there.fingerprint}), and "
+        f"the collection {name!r} exists already, made with the model {there.name} ({there.fingerprint}), and "
         f"takes no rows of {model.name} ({model.fingerprint}): give the copy a name of its own",
         field="collection",
     )
@@ -79,13 +79,13 @@ def copy_rows(
 ) -> CopyProgress:
     """Make `target` hold every row of `source`, and check that it does.
 
-    A row that the target has in another version is replaced, unless that one was indexed later. `uploads` brings along
-    the files of rows that were uploaded, each before its row; None where they are in their place already. `listener`
-    is called again and again with the progress, which is also returned. An exception, KeyboardInterrupt included,
-    leaves written what was read.
+    A row that the target has in another version is replaced, unless that version was indexed later. `uploads` copies
+    the files of uploaded images, each before its row; None if they are in their place already. `listener` is called
+    again and again with the progress, which is also returned. After an exception, KeyboardInterrupt included, the rows
+    that were read are written.
 
-    Raises UsageError, before anything is written, if the target has rows that the source has not, unless `merge` says
-    that they are meant to be together; StoreUnavailable if rows did not arrive as they are in the source.
+    Raises UsageError, before anything is written, if the target has rows that the source lacks, unless `merge` allows
+    it; StoreUnavailable if rows did not arrive as they are in the source.
     """
     return _Copy(source, target, uploads, listener).run(merge)
 
@@ -101,7 +101,7 @@ class _Copy:
         self._progress = CopyProgress()
         self._read = Ids()
         self._sample: list[Row] = []
-        self._random = random.Random(0)  # noqa: S311 - which rows are looked at need not be secret
+        self._random = random.Random(0)  # noqa: S311 - the choice of rows need not be secret
 
     def run(self, merge: bool) -> CopyProgress:
         """Compare, copy and verify."""
@@ -125,30 +125,30 @@ class _Copy:
         try:
             with Writer(self._target) as writer:
                 for row in self._stage("copy", self._source.count(), self._source.scan(with_vectors=True)):
-                    self._take(row, there, writer)
+                    self._copy_row(row, there, writer)
         finally:
             if self._progress.copied:
                 self._target.flush()
 
-    def _take(self, row: Row, there: RowHashes, writer: Writer) -> None:
-        """Send one row over unless the target has it."""
+    def _copy_row(self, row: Row, there: RowHashes, writer: Writer) -> None:
+        """Copy one row unless the target has it."""
         progress = self._progress
         progress.found += 1
         self._read.add(row.id)
-        found, ours = there.find(row.id), row_hash(row)
-        if found is not None and found.indexed_at > ours.indexed_at:
+        theirs, ours = there.find(row.id), row_hash(row)
+        if theirs is not None and theirs.indexed_at > ours.indexed_at:
             progress.kept += 1
             return
-        self._choose(row)
+        self._sample_row(row)
         if row.source == UPLOAD:
-            self._bring(row)
-        if found == ours:
+            self._copy_file(row)
+        if theirs == ours:
             progress.skipped += 1
         else:
             writer.add([row])
             progress.copied += 1
 
-    def _bring(self, row: Row) -> None:
+    def _copy_file(self, row: Row) -> None:
         self._progress.uploads += 1
         if self._uploads is None:
             return
@@ -157,7 +157,7 @@ class _Copy:
         except NotFound:
             self._progress.missing.append(row.id)
 
-    def _choose(self, row: Row) -> None:
+    def _sample_row(self, row: Row) -> None:
         """Draw a sample in which every row is as likely as any other."""
         if len(self._sample) < SAMPLE:
             self._sample.append(row)
@@ -167,7 +167,7 @@ class _Copy:
     def _verify(self) -> None:
         """Raise StoreUnavailable unless every id is there and the sampled rows are the same with their vectors."""
         known = self._stage("verify", self._target.count(), self._target.known())
-        missing = lacking(self._read.hashes, Ids(one.id for one in known).hashes)
+        missing = lacking(self._read.hashes, Ids(file.id for file in known).hashes)
         if missing:
             raise StoreUnavailable(
                 f"{missing:,} of {self._progress.found:,} rows are not in {self._target.name!r} after the copy: run "
@@ -175,15 +175,15 @@ class _Copy:
             )
         arrived = {row.id: row for row in self._target.fetch([row.id for row in self._sample], with_vectors=True)}
         for row in self._sample:
-            if not _alike(row, arrived.get(row.id)):
+            if not _is_equal(row, arrived.get(row.id)):
                 raise StoreUnavailable(
-                    f"the row {row.id!r} is not the same in {self._target.name!r} after the copy: see whether "
+                    f"the row {row.id!r} is not the same in {self._target.name!r} after the copy: check whether "
                     "something else writes to one of the two collections, and copy to another name"
                 )
         self._progress.verified = len(self._sample)
 
     def _stage(self, name: str, total: int, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items and tell of them."""
+        """Yield the items and tell the listener how many have been yielded."""
         progress = self._progress
         progress.stage, progress.done, progress.total = name, 0, total
         for item in items:
@@ -194,8 +194,8 @@ class _Copy:
         self._listener(progress)
 
 
-def _alike(row: Row, other: Row | None) -> bool:
-    """Whether two rows are the same with their vectors."""
+def _is_equal(row: Row, other: Row | None) -> bool:
+    """Return whether two rows are equal, with their vectors."""
     if other is None or row.vector is None or other.vector is None:
         return False
     return row_hash(row) == row_hash(other) and bool(np.allclose(row.vector, other.vector, rtol=0, atol=_TOLERANCE))

@@ -1,4 +1,4 @@
-"""What a compact collection keeps: its nearest rows against those that all full vectors give, and the time of both."""
+"""Measures a compact collection: recall@10 against exact search with full vectors, and search times."""
 
 import statistics
 import time
@@ -15,20 +15,20 @@ _TIE = 1e-5
 
 
 class ExactRecall:
-    """The exact nearest rows of some rows of a collection, whose vectors come by in blocks.
+    """The exact nearest neighbours of some rows, found while the vectors of the whole collection pass in blocks.
 
     `rows` have their full vectors, of length one.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        """Begin with no row seen."""
+        """Begin without any neighbours."""
         self.rows = rows
         self.vectors = np.stack([row.vector for row in rows if row.vector is not None])
         self._places = {row.id: place for place, row in enumerate(rows)}
         self._best = np.full((len(rows), NEAREST), -np.inf, np.float32)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """See rows with their vectors; a row is not its own neighbour."""
+        """Compare a block of rows with vectors; a row is not its own neighbour."""
         scores = self.vectors @ np.stack([row.vector for row in rows if row.vector is not None]).T
         for column, row in enumerate(rows):
             if row.id in self._places:
@@ -37,7 +37,7 @@ class ExactRecall:
         self._best = -np.partition(-together, NEAREST - 1, axis=1)[:, :NEAREST]
 
     def recall_at_10(self, full: Collection, compact: Collection) -> float:
-        """Return recall@10: the share of the nearest in `compact` that score no less than the tenth in full.
+        """Return recall@10: the share of the nearest in `compact` that score at least as high as the exact tenth.
 
         Rows at the same distance count alike (as in ann-benchmarks).
         """

@@ -1,4 +1,4 @@
-"""Embeds indexed pictures once more, for rows whose vectors are not to be had otherwise."""
+"""Embeds indexed images again, for rows without another source of their vectors."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -15,12 +15,12 @@ from store.records import Row
 
 
 class ReEmbedder:
-    """Embeds rows from their images; the model is loaded when the first is asked for. A context manager."""
+    """Embeds rows from their images; the model is loaded with the first row. A context manager."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        self._shelves = ImageFiles(settings.data, settings.max_bytes)
+        self._files = ImageFiles(settings.data, settings.max_bytes)
         self._embedder: Embedder | None = None
 
     def __enter__(self) -> Self:
@@ -31,7 +31,7 @@ class ReEmbedder:
             self._embedder.close()
 
     def vectors(self, rows: Sequence[Row]) -> list[np.ndarray | None]:
-        """Return the vectors of rows, None where the image is gone, elsewhere or another. Raises ModelMismatch."""
+        """Return the vectors of rows, None if the image cannot be read or has changed. Raises ModelMismatch."""
         if self._embedder is None:
             self._embedder = Embedder(self._settings)
             self._store.open(self._settings.collection, self._embedder.identity)
@@ -41,10 +41,10 @@ class ReEmbedder:
         contents = [self._read(row) for row in rows]
         embedded = iter(embedder.embed([data for data in contents if data is not None]))
         results = [None if data is None else next(embedded) for data in contents]
-        return [None if one is None or isinstance(one, LookalikeError) else one.vector for one in results]
+        return [None if result is None or isinstance(result, LookalikeError) else result.vector for result in results]
 
     def _read(self, row: Row) -> bytes | None:
         try:
-            return self._shelves.read(self._settings.collection, row)
+            return self._files.read(self._settings.collection, row)
         except LookalikeError:
             return None

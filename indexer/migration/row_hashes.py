@@ -1,4 +1,4 @@
-"""What a collection has, in two dozen bytes a row: enough to tell which rows another one lacks."""
+"""Hashes of the rows of a collection, two dozen bytes a row, to tell which rows another collection lacks."""
 
 import json
 from array import array
@@ -11,7 +11,7 @@ import numpy as np
 from store.records import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MARK = np.dtype([("id", np.int64), ("content", np.int64), ("indexed_at", np.int64)])
+_HASHES = np.dtype([("id", np.int64), ("content", np.int64), ("indexed_at", np.int64)])
 
 
 @dataclass(frozen=True)
@@ -25,48 +25,48 @@ class RowHash:
 class RowHashes:
     """The rows of a collection; `ids` are the hashes of their ids (int64 [rows], in ascending order).
 
-    Hashes have 64 bits, those of this process: two of a million rows are taken for one in 1 of 37 million collections.
+    Hashes have 64 bits and are valid in this process: in 1 of 37 million collections of a million rows, two collide.
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        """Take note of every row."""
-        marks = ((hash(row.id), made.content, made.indexed_at) for row in rows for made in [row_hash(row)])
-        self._marks = np.fromiter(marks, _MARK)
-        self._marks.sort(order="id")
-        self.ids = self._marks["id"].copy()
+        """Hash every row."""
+        hashes = ((hash(row.id), own.content, own.indexed_at) for row in rows for own in [row_hash(row)])
+        self._hashes = np.fromiter(hashes, _HASHES)
+        self._hashes.sort(order="id")
+        self.ids = self._hashes["id"].copy()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def find(self, row_id: str) -> RowHash | None:
-        """Return what is known of the row with this id."""
+        """Return the hash of the row with this id, None if there is none."""
         hashed = hash(row_id)
         place = int(self.ids.searchsorted(hashed))
         if place == len(self.ids) or self.ids[place] != hashed:
             return None
-        found = self._marks[place]
+        found = self._hashes[place]
         return RowHash(int(found["content"]), int(found["indexed_at"]))
 
 
 class Ids:
-    """The ids of rows, as they are met."""
+    """The hashes of ids, collected one by one."""
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
-        """Take note of all."""
+        """Begin with these ids."""
         self._hashes = array("q", map(hash, ids))
 
     def add(self, row_id: str) -> None:
-        """Take note of one more."""
+        """Add an id."""
         self._hashes.append(hash(row_id))
 
     @property
     def hashes(self) -> np.ndarray:
-        """Return their hashes, int64, in the order they came."""
+        """The hashes, int64, in the order of the ids."""
         return np.array(self._hashes, np.int64)
 
 
 def row_hash(row: Row) -> RowHash:
-    """Return the mark of a row."""
+    """Return the hash of a row."""
     fields = (row.source, row.path, row.content_hash, row.phash, row.tags, row.width, row.height, row.bytes)
     times = (row.taken_at, row.modified_at, row.indexed_at)
     content = hash((*fields, *times, json.dumps(row.meta, sort_keys=True)))

@@ -1,4 +1,4 @@
-"""Brings the files of uploaded pictures along when their rows go to another collection or data directory."""
+"""Copies the files of uploaded images when their rows go to another collection or data directory."""
 
 import contextlib
 import os
@@ -13,23 +13,23 @@ from store.records import Row
 
 
 class Uploads:
-    """Two folders of uploads: that of the collection rows come from, and that of the one they go to."""
+    """The folders of uploads of the source collection and of the target collection."""
 
     def __init__(self, source: Path, target: Path) -> None:
         self._source = source
         self._target = target
 
     def copy_file(self, row: Row) -> bool:
-        """Put the file of an uploaded picture where its copied row looks for it; return False if it is there already.
+        """Copy the file of an uploaded image to the target; return False if it is there already.
 
-        Where both folders are on one disk the file takes no more room: uploads are replaced, never changed.
+        On one disk the file is linked and takes no more space; uploads are replaced, never changed.
 
         Raises NotFound if the file is gone, DiskFull or StoreUnavailable if it cannot be written.
         """
         source, target = upload_path(row.id, self._source), upload_path(row.id, self._target)
         if not source.is_file():
-            raise NotFound(f"the file of the uploaded picture {row.id} is gone", field="id")
-        if target.exists() and (target.samefile(source) or _alike(source, target)):
+            raise NotFound(f"the file of the uploaded image {row.id} is gone", field="id")
+        if target.exists() and (target.samefile(source) or _is_same(source, target)):
             return False
         temporary = target
         try:
@@ -50,7 +50,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
     shutil.copy2(source, target)
 
 
-def _alike(one: Path, other: Path) -> bool:
-    """Whether two files are of one size and time: an upload's time is that of its coming."""
+def _is_same(one: Path, other: Path) -> bool:
+    """Return whether two files have the same size and time; the time of an upload is that of its arrival."""
     first, second = one.stat(), other.stat()
     return (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)

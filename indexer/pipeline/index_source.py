@@ -1,7 +1,7 @@
-"""Takes the difference between a source and a collection, and makes the collection hold what the source holds.
+"""Makes a collection hold every image of a source: lists, compares, indexes new images, and prunes.
 
-The parts (listing, reading, embedding, writing) do not know each other; here and in indexing.py they are joined so
-that they overlap. Memory does not grow with the source but for a few dozen bytes an image.
+The stages do not know each other; this module and pipeline.py join them so that they overlap. Memory grows by a few
+dozen bytes an image.
 """
 
 from collections.abc import Iterator
@@ -21,21 +21,21 @@ def index_source(
 ) -> IndexProgress:
     """Make `collection` hold every image of the source.
 
-    Images whose size and change time are known are not opened; those whose bytes are known are copied from the row
-    that has them. `prune` removes the rows of images that are gone. `listener` is called again and again with the
-    progress, which is also returned. An exception, KeyboardInterrupt included, leaves written what was ready.
+    Images with unchanged size and change time are not opened; images with known bytes are copied from the row that has
+    them. `prune` removes the rows of images that are gone. `listener` is called again and again with the progress,
+    which is also returned. After an exception, KeyboardInterrupt included, the rows that were ready are written.
     """
-    progress, presence = IndexProgress(), SeenIds()
-    indexing = IndexPipeline(source, collection, embedder, max_bytes, progress, listener)
+    progress, seen = IndexProgress(), SeenIds()
+    pipeline = IndexPipeline(source, collection, embedder, max_bytes, progress, listener)
 
     def new(listed: PrefetchIterator[Reference | Unlistable]) -> Iterator[Reference]:
-        """Yield what is not in the collection as it is in the source."""
+        """Yield the images that the collection lacks in their present version."""
         for block in difference(source.name, listed, collection):
             progress.found = listed.found
             for item in block.unlistable:
-                presence.mark_unreadable(item.path)
-                indexing.fail(item.path, item.error)
-            presence.add(block.ids)
+                seen.mark_unreadable(item.path)
+                pipeline.fail(item.path, item.error)
+            seen.add(block.ids)
             progress.skipped += block.unchanged
             listener(progress)
             yield from block.new
@@ -43,9 +43,9 @@ def index_source(
 
     try:
         with PrefetchIterator(source.references()) as listed:
-            indexing.add(new(listed))
+            pipeline.add(new(listed))
         if prune:
-            gone = list(dict.fromkeys([*presence.gone(source.name, collection), *indexing.moved]))
+            gone = list(dict.fromkeys([*seen.gone(source.name, collection), *pipeline.moved]))
             collection.delete(gone)
             progress.removed = len(gone)
             listener(progress)

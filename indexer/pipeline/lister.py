@@ -1,4 +1,4 @@
-"""A source listed ahead by a thread, so that work starts at once and the total is known early."""
+"""Lists a source ahead in a thread, so that work starts at once and the total is known early."""
 
 import queue
 import threading
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 BATCH_SIZE = 250
 BATCHES_AHEAD = 400  # 100,000 references, some 20 MB
-LOOK_SECONDS = 0.2
+CHECK_SECONDS = 0.2
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -21,17 +21,17 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 class PrefetchIterator(Iterator[T]):
-    """Iterates over what another thread takes from `items`; a context manager, so that the thread ends.
+    """Iterates over items that another thread takes from `items`; a context manager, so that the thread ends.
 
-    `found` is the number of items that were taken so far. What `items` raises is raised here, in its place.
+    `found` is the number of items taken so far. An exception of `items` is raised here, in its place.
     """
 
     def __init__(self, items: Iterable[T]) -> None:
-        """Start to take items."""
+        """Start taking items."""
         self.found = 0
         self._parts: queue.Queue[list[T] | BaseException | None] = queue.Queue(BATCHES_AHEAD)
         self._stopped = threading.Event()
-        self._here: Iterator[T] = iter(())
+        self._part: Iterator[T] = iter(())
         self._thread = threading.Thread(target=self._take, args=(items,), name="list", daemon=True)
         self._thread.start()
 
@@ -44,15 +44,15 @@ class PrefetchIterator(Iterator[T]):
 
     def __next__(self) -> T:
         while True:
-            for item in self._here:
+            for item in self._part:
                 return item
             part = self._parts.get()
             if part is None:
-                self._parts.put(None)  # whoever asks again is told the same
+                self._parts.put(None)  # for the next call
                 raise StopIteration
             if isinstance(part, BaseException):
                 raise part
-            self._here = iter(part)
+            self._part = iter(part)
 
     def _take(self, items: Iterable[T]) -> None:
         try:
@@ -65,10 +65,10 @@ class PrefetchIterator(Iterator[T]):
             self._hand_over(error)
 
     def _hand_over(self, part: list[T] | BaseException | None) -> bool:
-        """Return False if nobody wants it any more."""
+        """Return False if the iteration has been left."""
         while not self._stopped.is_set():
             try:
-                self._parts.put(part, timeout=LOOK_SECONDS)
+                self._parts.put(part, timeout=CHECK_SECONDS)
             except queue.Full:
                 continue
             return True

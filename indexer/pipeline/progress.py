@@ -1,4 +1,4 @@
-"""What an index run has done so far: counts that always add up, and every failure by name."""
+"""The progress of an index run: counts that always add up, and every failure by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class IndexProgress:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The counts by name, as reports and jobs have them."""
+        """The counts by the names that reports and jobs use."""
         return {
             "found": self.found,
             "indexed": self.indexed,

@@ -1,4 +1,4 @@
-"""Rows written behind the network by one thread, in large batches."""
+"""Writes rows behind the network in one thread, in large batches."""
 
 import queue
 import threading
@@ -15,7 +15,7 @@ WAITING_CALLS = 2
 
 
 class Writer:
-    """A context manager; leaving it writes what is left, unless an earlier write failed."""
+    """Collects rows and writes them; a context manager that writes the remaining rows, unless a write failed."""
 
     def __init__(self, collection: WritableCollection) -> None:
         """Write to `collection`; the thread starts at once."""
@@ -39,14 +39,14 @@ class Writer:
             self._check()
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take rows to write; waits while the store is behind. Raises what an earlier write raised."""
+        """Take rows to write; waits while the store is behind. Raises the error of an earlier write."""
         self._check()
         self._rows.extend(rows)
         if len(self._rows) >= ROWS_PER_CALL:
             self._send()
 
     def drain(self) -> None:
-        """Return when all rows taken so far are written. Raises what a write raised."""
+        """Return when all rows taken so far are written. Raises the error of a write."""
         self._send()
         self._calls.join()
         self._check()

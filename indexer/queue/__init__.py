@@ -1,1 +1,1 @@
-"""Jobs by way of Redis: what is kept of them there, the Celery app, and what workers do."""
+"""Jobs through Redis: their records, the Celery app, and the workers."""

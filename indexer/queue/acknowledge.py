@@ -1,4 +1,4 @@
-"""How a worker acknowledges what it has done."""
+"""Acknowledges messages so that a lost acknowledgement reconnects the worker."""
 
 import logging
 
@@ -8,15 +8,15 @@ log = logging.getLogger(__name__)
 
 
 class StrictAckRequest(Request):
-    """A message in work, whose worker connects anew where the acknowledgement does not get through.
+    """A message in work, whose worker reconnects if the acknowledgement fails.
 
-    Celery's own only logs that. The message then counts as being in work for good, and when as many have been lost as a
-    worker may have at a time, it asks for no more, and so never notices that Redis is back.
+    Celery's own request only logs the failure. The message then counts as in work for ever. After as many lost messages
+    as a worker may have at a time, it asks for no more, and never notices that Redis is back.
     """
 
     def acknowledge(self) -> None:
-        """Acknowledge the message in the event loop, where a connection that is lost ends it and begins a new one."""
+        """Acknowledge the message in the event loop, which replaces a lost connection."""
         if not self.acknowledged:
             self.acknowledged: bool = True
-            no_errors: tuple[type[Exception], ...] = ()  # to be logged and forgotten
+            no_errors: tuple[type[Exception], ...] = ()  # to be logged and ignored
             self._on_ack(log, no_errors)

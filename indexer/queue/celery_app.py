@@ -11,7 +11,7 @@ PREFIX = "lookalike:celery:"
 def make_app(url: str, visibility_timeout: int) -> Celery:
     """Return the app for the Redis at `url`.
 
-    A message that nobody has acknowledged for `visibility_timeout` seconds is given to another worker.
+    A message that is not acknowledged within `visibility_timeout` seconds is delivered to another worker.
     """
     sweep_seconds = max(1, min(5, visibility_timeout // 4))
     app = Celery("lookalike", broker=url, set_as_current=False)
@@ -27,11 +27,11 @@ def make_app(url: str, visibility_timeout: int) -> Celery:
         task_routes={PLAN: {"queue": PLANS}, EMBED: {"queue": CHUNKS}},
         task_publish_retry_policy={"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
         worker_prefetch_multiplier=1,
-        worker_enable_remote_control=False,  # nobody is to steer workers through Redis
+        worker_enable_remote_control=False,  # workers are not controlled through Redis
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        # threads cannot be cancelled; what is delivered twice is told by its record
+        # threads cannot be cancelled; the record of a chunk tells that it was delivered twice
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -40,10 +40,10 @@ def make_app(url: str, visibility_timeout: int) -> Celery:
             "visibility_timeout": visibility_timeout,
             "unacked_restore_interval": sweep_seconds,
             "unacked_restore_throttle": 1,
-            # a worker that is killed while it sweeps leaves its lock behind, by default for 5 minutes in which nobody
-            # gets back what was lost; two that sweep at once do no harm
+            # a worker that is killed during its sweep leaves a lock behind, by default for 5 minutes in which lost
+            # messages are not restored; two sweeps at once do no harm
             "unacked_mutex_expire": sweep_seconds,
-            "queue_order_strategy": "priority",  # plans come first: there is nothing to do before
+            "queue_order_strategy": "priority",  # plans come first: they make the chunks
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,

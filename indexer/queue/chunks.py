@@ -1,4 +1,4 @@
-"""A chunk: the references that a worker takes at a time, and what became of them."""
+"""A chunk: the references that a worker takes at a time, and their result."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from indexer.sources.base import Reference
 
 @dataclass(frozen=True)
 class Chunk:
-    """References of a job's source, which is `source` to the worker that planned it; sent as JSON."""
+    """References of a job's source, whose name for the planning worker is `source`; sent as JSON."""
 
     job_id: str
     round: int
@@ -20,7 +20,7 @@ class Chunk:
     references: tuple[Reference, ...]
 
     def to_message(self) -> dict[str, Any]:
-        """Return it as Celery sends it."""
+        """Return the message that Celery sends."""
         return {
             "job": self.job_id,
             "round": self.round,
@@ -31,18 +31,18 @@ class Chunk:
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> "Chunk":
-        """Read what Celery gives."""
+        """Read a message from Celery."""
         references = tuple(Reference(*fields) for fields in message["references"])
         return cls(message["job"], message["round"], message["name"], message["source"], references)
 
     def rest(self, references: Sequence[Reference]) -> "Chunk":
-        """Return the chunk of what is left of this one."""
+        """Return a chunk of the references that are left of this one."""
         return replace(self, name=f"{self.name}+", references=tuple(references))
 
 
 @dataclass(frozen=True)
 class FailedImage:
-    """A path of the source, as the source has it, and the failure as people are shown it."""
+    """A failed image: its path within the source, and the failure with the path that people are shown."""
 
     path: str
     failure: Failure
@@ -50,7 +50,7 @@ class FailedImage:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What became of a chunk's references."""
+    """The result of a chunk: counts, and the failed images."""
 
     indexed: int = 0
     copied: int = 0
@@ -59,15 +59,15 @@ class ChunkResult:
 
     @property
     def counts(self) -> str:
-        """The numbers as a record has them, short: a job of millions has tens of thousands of records."""
+        """The counts as text; short, because a job of millions of images has tens of thousands of them."""
         return f"{self.indexed},{self.copied},{self.removed},{len(self.failed)}"
 
 
 def to_text(failed: Sequence[FailedImage]) -> str:
-    """Return failures as a record has them, '' for none."""
+    """Return failures as the text of a record, '' for none."""
     return json.dumps([[f.path, f.failure.path, f.failure.code, f.failure.message] for f in failed]) if failed else ""
 
 
 def from_text(text: str) -> list[FailedImage]:
-    """Read a record's failures."""
+    """Read the failures of a record."""
     return [FailedImage(path, Failure(shown, code, message)) for path, shown, code, message in json.loads(text)]

@@ -1,4 +1,4 @@
-"""The source and the collection of a job, opened once in a worker for all its chunks."""
+"""Opens the source and the collection of a job, once in a worker for all its chunks."""
 
 import threading
 from collections import OrderedDict
@@ -12,19 +12,19 @@ from indexer.queue.job_specs import JobSpec
 from indexer.sources.base import Source
 from store.base import Store
 
-KEPT = 8
+MAX_OPENED = 8
 
 
 @dataclass(frozen=True)
 class OpenedJob:
-    """What a job reads and where it writes."""
+    """The source that a job reads and the collection that it writes to."""
 
     source: Source
     collection: WritableCollection
 
 
 class JobResources:
-    """Opens what orders name; safe to use from several threads."""
+    """Opens sources and collections by the specs of jobs; safe to use from several threads."""
 
     def __init__(self, store: Store, identity: ModelIdentity, libraries: Libraries) -> None:
         """Open collections of `store` for vectors of the model `identity`."""
@@ -35,23 +35,23 @@ class JobResources:
         self._opened: OrderedDict[JobSpec, OpenedJob] = OrderedDict()
 
     def open(self, spec: JobSpec) -> OpenedJob:
-        """Return what an order names.
+        """Return the opened source and collection of a job.
 
         Raises ModelMismatch, NotFound, UsageError, SourceUnavailable or StoreUnavailable.
         """
         with self._lock:
             if spec not in self._opened:
                 self._opened[spec] = self._open(spec)
-                while len(self._opened) > KEPT:
+                while len(self._opened) > MAX_OPENED:
                     self._opened.popitem(last=False)
             self._opened.move_to_end(spec)
             return self._opened[spec]
 
     def _open(self, spec: JobSpec) -> OpenedJob:
-        mine = self._identity
-        if spec.fingerprint != mine.fingerprint:
+        own = self._identity
+        if spec.fingerprint != own.fingerprint:
             raise ModelMismatch(
                 f"the job was started for the model {spec.model} ({spec.fingerprint}), and this worker has "
-                f"{mine.name} ({mine.fingerprint}): set LOOKALIKE_MODEL alike everywhere"
+                f"{own.name} ({own.fingerprint}): set the same LOOKALIKE_MODEL everywhere"
             )
-        return OpenedJob(spec.open(self._libraries), self._store.create(spec.collection, mine))
+        return OpenedJob(spec.open(self._libraries), self._store.create(spec.collection, own))

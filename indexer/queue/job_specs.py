@@ -1,4 +1,4 @@
-"""What a job is to do, kept in a file by whoever gave the order: Redis may lose it, and then it can be retried."""
+"""Job specs, and the files that keep them on the machine that started the job, because Redis may lose its copy."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class JobSpec:
     """A source to index into a collection with a model of this name and fingerprint.
 
-    `source` is the name of a library, or with `library` False a folder, a list or an address that an operator named;
+    `source` is the name of a library, or, if `library` is False, a folder, list or address given by an operator;
     `headers` are for the web servers of a list.
     """
 
@@ -38,35 +38,35 @@ class JobSpec:
         return libraries.open(self.source) if self.library else open_source(self.source, self.headers)
 
     def to_text(self) -> str:
-        """Return it as JSON."""
+        """Return the spec as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_text(cls, text: str) -> "JobSpec":
-        """Read JSON. Raises ValueError or TypeError for what is no order."""
+        """Read JSON. Raises ValueError or TypeError if it is not a spec."""
         document = json.loads(text)
         if not isinstance(document, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
         return cls(**document)
 
 
 class JobSpecStore:
-    """The orders that were given from this machine and have not ended; files that only their owner can read."""
+    """The specs of unfinished jobs that were started on this machine, in files that only their owner can read."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep them in `folder`."""
+        """Keep the files in `folder`."""
         self._folder = folder
 
     def keep(self, spec: JobSpec) -> None:
-        """Write an order down. Raises DiskFull or StoreUnavailable."""
+        """Write a spec to its file. Raises DiskFull or StoreUnavailable."""
         write_atomically(self._file(spec.id), spec.to_text().encode())
 
     def forget(self, job_id: str) -> None:
-        """Remove an order that has ended."""
+        """Remove the spec of an ended job."""
         self._file(job_id).unlink(missing_ok=True)
 
     def get(self, job_id: str) -> JobSpec | None:
-        """Return the order of that id, None if it is not one of ours."""
+        """Return the spec with that id, None if there is no file of it."""
         return self._read(self._file(job_id)) if JOB_ID.fullmatch(job_id) else None
 
     def __iter__(self) -> Iterator[JobSpec]:
@@ -83,5 +83,5 @@ class JobSpecStore:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, LookalikeError) as error:
-            log.warning("%s is not an order: %s", file, error)
+            log.warning("%s is not a job spec: %s", file, error)
             return None

@@ -1,4 +1,4 @@
-"""What Redis keeps of jobs: what may be lost, for the collection is the record of what is indexed."""
+"""The records of jobs in Redis. They may be lost, because the collection is the record of indexed images."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from indexer.queue.chunks import Chunk, ChunkResult, FailedImage, from_text, to_
 from indexer.queue.job_specs import JobSpec
 from indexer.queue.redis_connection import connect, translated_errors
 
-RETENTION_SECONDS = 30 * 24 * 3600  # that an ended job is told of
-PLANNER_SECONDS = 15  # after which whoever is silent is not planning any more
+RETENTION_SECONDS = 30 * 24 * 3600  # that an ended job is kept
+PLANNER_SECONDS = 15  # after which a silent planner counts as gone
 FAILURES_PER_RECORD = 1000
 COUNTS = ("indexed", "copied", "removed", "failed")
 
 
 class ReportResult(IntEnum):
-    """What became of a report: it was of an earlier round, others are awaited, or it was the last of its round."""
+    """The effect of a report: it was of an earlier round, others are awaited, or it was the last of its round."""
 
     STALE = 0
     AWAITING = 1
@@ -29,13 +29,13 @@ class ReportResult(IntEnum):
 
 @dataclass(frozen=True)
 class JobState:
-    """Where a job is, for those who work on it."""
+    """The state of a job, for workers."""
 
     spec: JobSpec
     state: JobStatus
     round: int
     planned: bool
-    idle: float  # seconds since something happened
+    idle: float  # seconds since the last change
     attempts: int
     missing: int
 
@@ -44,7 +44,7 @@ class JobStore:
     """The jobs in one Redis; safe to use from several threads. Every method raises QueueUnavailable."""
 
     def __init__(self, url: str, prefix: str = "lookalike") -> None:
-        """Connect when it is first used. Raises UsageError for what is no address."""
+        """Connect at the first call. Raises UsageError if `url` is not an address of a Redis."""
         self.url = url
         self._redis = connect(url)
         self._prefix = prefix
@@ -66,10 +66,10 @@ class JobStore:
         with translated_errors(self.url):
             self._redis.ping()
 
-    # what those who give orders do
+    # for those who start jobs
 
     def start(self, spec: JobSpec) -> int | None:
-        """Queue a job anew and return the round to go on from, None if it is queued or running."""
+        """Queue a job and return the round that its plan follows, None if it is queued or running already."""
         fields = {"order": spec.to_text(), "found": 0, "skipped": 0, "attempts": 0, "missing": -1}
         with translated_errors(self.url):
             round_ = int(self._again(self._keys(spec.id, "active"), [spec.id, *_pairs(fields)]))
@@ -80,7 +80,7 @@ class JobStore:
         return round_
 
     def cancel(self, job_id: str) -> bool:
-        """Mark a job as cancelled; return whether there was something to cancel."""
+        """Mark a job as cancelled; return whether it had not ended yet."""
         with translated_errors(self.url):
             return bool(self._cancel(self._keys(job_id, "active"), [job_id, RETENTION_SECONDS]))
 
@@ -90,19 +90,19 @@ class JobStore:
             return self._jobs(self._redis.zrevrange(self._key("jobs"), 0, -1))
 
     def job(self, job_id: str) -> Job | None:
-        """Return a job as it is now, None if Redis does not know it."""
+        """Return a job as it is now, None if Redis has no record of it."""
         with translated_errors(self.url):
-            found = self._jobs([job_id])
-        return found[0] if found else None
+            jobs = self._jobs([job_id])
+        return jobs[0] if jobs else None
 
     def spec(self, job_id: str) -> JobSpec | None:
-        """Return what a job is to do, None if Redis does not know it."""
+        """Return the spec of a job, None if Redis has no record of it."""
         with translated_errors(self.url):
             text = self._redis.hget(self._key("job", job_id), "order")
         return JobSpec.from_text(text) if text else None
 
     def failures(self, job_id: str) -> Iterator[FailedImage]:
-        """Yield what failed, in the order of the source as far as it was indexed in order."""
+        """Yield the failed images, in the order of the source as far as it was indexed in order."""
         key = self._key("job", job_id, "failures")
         with translated_errors(self.url):
             names = sorted(self._redis.hkeys(key), key=_in_order)
@@ -111,7 +111,7 @@ class JobStore:
                 text = self._redis.hget(key, name)
             yield from from_text(text) if text else ()
 
-    # what workers do
+    # for workers
 
     def active(self) -> list[str]:
         """Return the ids of the jobs that have not ended."""
@@ -119,7 +119,7 @@ class JobStore:
             return sorted(self._redis.smembers(self._key("active")))
 
     def job_state(self, job_id: str) -> JobState | None:
-        """Return where a job is, None if Redis does not know it (any more)."""
+        """Return the state of a job, None if Redis has no record of it (any more)."""
         with translated_errors(self.url):
             pipe = self._redis.pipeline(transaction=True)
             pipe.hgetall(self._key("job", job_id))
@@ -139,13 +139,13 @@ class JobStore:
         )
 
     def is_current(self, job_id: str, round_: int) -> bool:
-        """Return whether a job still is in that round."""
+        """Return whether a job is still in that round."""
         with translated_errors(self.url):
             state, current = self._redis.hmget(self._key("job", job_id), ["state", "round"])
         return state == JobStatus.RUNNING and current == str(round_)
 
     def is_done(self, chunk: Chunk) -> bool:
-        """Return whether a chunk is recorded."""
+        """Return whether the result of a chunk is recorded."""
         with translated_errors(self.url):
             return bool(self._redis.hexists(self._key("job", chunk.job_id, "done"), chunk.name))
 
@@ -155,29 +155,29 @@ class JobStore:
             return int(self._begin(self._keys(job_id)[:2], [after]))
 
     def note(self, job_id: str, round_: int, **fields: float | str) -> bool:
-        """Write fields down; return whether the job is still in that round."""
+        """Set fields; return whether the job is still in that round."""
         with translated_errors(self.url):
             return bool(self._set(self._keys(job_id)[:1], [round_, *_pairs(fields)]))
 
     def sending(self, job_id: str, round_: int, number: int) -> bool:
-        """Count chunks that are about to be sent; return whether the job is still in that round."""
+        """Count chunks before they are sent; return whether the job is still in that round."""
         with translated_errors(self.url):
             return bool(self._sending(self._keys(job_id)[:1], [round_, number]))
 
     def planned(self, job_id: str, round_: int) -> ReportResult:
-        """Take note that all chunks of a round are sent."""
+        """Record that all chunks of a round are sent."""
         with translated_errors(self.url):
             return ReportResult(self._planned(self._keys(job_id)[:2], [round_]))
 
-    def record(self, chunk: Chunk, outcome: ChunkResult, further: int = 0) -> ReportResult:
-        """Take note of what became of a chunk, of which `further` new ones are left; only the first report counts."""
-        failed = to_text(outcome.failed)
-        arguments: list[Any] = [chunk.round, chunk.name, outcome.counts, failed, further]
+    def record(self, chunk: Chunk, result: ChunkResult, further: int = 0) -> ReportResult:
+        """Record the result of a chunk, of which `further` new ones are left; only the first report counts."""
+        failed = to_text(result.failed)
+        arguments: list[Any] = [chunk.round, chunk.name, result.counts, failed, further]
         with translated_errors(self.url):
             return ReportResult(self._record(self._keys(chunk.job_id)[:3], arguments))
 
     def replace_failures(self, job_id: str, failed: Iterable[FailedImage]) -> None:
-        """Make these the job's failures."""
+        """Replace the job's failures."""
         key = self._key("job", job_id, "failures")
         with translated_errors(self.url):
             self._redis.delete(key)
@@ -191,32 +191,32 @@ class JobStore:
             return bool(self._end(self._keys(job_id, "active"), [round_, job_id, RETENTION_SECONDS, *pairs]))
 
     def hold(self, job_id: str, planner: str) -> None:
-        """Say that a planner is at a job, for the next seconds."""
+        """Record for PLANNER_SECONDS that a planner works on a job."""
         with translated_errors(self.url):
             self._redis.set(self._key("job", job_id, "planner"), planner, ex=PLANNER_SECONDS)
 
     def release(self, job_id: str) -> None:
-        """Say that the planner has left."""
+        """Record that the planner has left."""
         with translated_errors(self.url):
             self._redis.delete(self._key("job", job_id, "planner"))
 
     def held(self, job_id: str) -> bool:
-        """Return whether a planner is at a job."""
+        """Return whether a planner works on a job."""
         with translated_errors(self.url):
             return bool(self._redis.exists(self._key("job", job_id, "planner")))
 
     def claim(self, name: str, seconds: int) -> bool:
-        """Return True to one caller in so many seconds."""
+        """Return True to one caller within `seconds`."""
         with translated_errors(self.url):
             return bool(self._redis.set(self._key("claim", name), "1", ex=seconds, nx=True))
 
     def waiting(self, queue: str) -> int:
-        """Return the number of messages that wait in a queue."""
+        """Return the number of waiting messages in a queue."""
         with translated_errors(self.url):
             return int(self._redis.llen(queue))
 
     def announce(self, worker: str, fields: dict[str, float | str], seconds: int) -> None:
-        """Say that a worker lives, for the next seconds."""
+        """Record for `seconds` that a worker is running."""
         key = self._key("worker", worker)
         with translated_errors(self.url):
             pipe = self._redis.pipeline(transaction=True)
@@ -225,34 +225,34 @@ class JobStore:
             pipe.execute()
 
     def withdraw(self, worker: str) -> None:
-        """Say that a worker has left."""
+        """Record that a worker has left."""
         with translated_errors(self.url):
             self._redis.delete(self._key("worker", worker))
 
     def workers(self) -> dict[str, dict[str, str]]:
-        """Return what the living workers say of themselves, by name."""
+        """Return the fields of the running workers, by name."""
         start = self._key("worker", "")
         with translated_errors(self.url):
             keys = sorted(self._redis.scan_iter(f"{start}*", count=1000))
-            told = {key.removeprefix(start): self._redis.hgetall(key) for key in keys}
-        return {name: fields for name, fields in told.items() if fields}
+            workers = {key.removeprefix(start): self._redis.hgetall(key) for key in keys}
+        return {name: fields for name, fields in workers.items() if fields}
 
     def _jobs(self, ids: list[str]) -> list[Job]:
-        """Return the jobs that are known, in two trips however many there are."""
+        """Return the recorded jobs in two round trips, however many there are."""
         pipe = self._redis.pipeline(transaction=False)
         for job_id in ids:
             pipe.hgetall(self._key("job", job_id))
         pipe.time()
-        *found, now = pipe.execute()
-        known = [(job_id, fields) for job_id, fields in zip(ids, found, strict=True) if "order" in fields]
-        for job_id, fields in known:
+        *records, now = pipe.execute()
+        jobs = [(job_id, fields) for job_id, fields in zip(ids, records, strict=True) if "order" in fields]
+        for job_id, fields in jobs:
             if "indexed" not in fields:
                 pipe.hvals(self._key("job", job_id, "done"))
         done = iter(pipe.execute())
-        return [_job(fields, [] if "indexed" in fields else next(done), _seconds(now)) for _, fields in known]
+        return [_job(fields, [] if "indexed" in fields else next(done), _seconds(now)) for _, fields in jobs]
 
     def _keys(self, job_id: str, *shared: str) -> list[str]:
-        """Return the keys of scripts: job, (shared ones), done, failures."""
+        """Return the keys of a script: job, (shared keys), done, failures."""
         own = [self._key("job", job_id, part) for part in ("done", "failures")]
         return [self._key("job", job_id), *(self._key(name) for name in shared), *own]
 
@@ -265,12 +265,12 @@ def _pairs(fields: dict[str, Any]) -> list[Any]:
 
 
 def _seconds(time: tuple[int, int]) -> float:
-    """Return what Redis calls the time as seconds."""
+    """Return the time of Redis in seconds."""
     return time[0] + time[1] / 1e6
 
 
 def _in_order(name: str) -> list[int]:
-    """Return the key that sorts '7.2' behind '7.1+'."""
+    """Return a sort key that puts '7.2' behind '7.1+'."""
     return [int(part) for part in name.replace("+", "").split(".")] + [name.count("+")]
 
 

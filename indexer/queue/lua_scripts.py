@@ -1,10 +1,10 @@
-"""What must happen in Redis at once: each script changes a job only while it still is the same.
+"""Lua scripts, which Redis runs atomically: each changes a job only in its present state.
 
-A job is in its `round`: rounds count up whenever the difference between source and collection is taken anew. What
-comes from an earlier round, or for a job that has ended, changes nothing.
+A job has a `round`, which is counted up whenever source and collection are compared again. A report from an earlier
+round, or for a job that has ended, changes nothing.
 """
 
-# seconds since 1970 by the one clock that all machines share
+# seconds since 1970, by the clock that all machines share
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] .. string.sub(string.format('%.3f', time[2] / 1000000), 2)
@@ -65,7 +65,7 @@ redis.call('HSET', KEYS[1], 'planned', ARGV[1], 'touched', now)
 )
 
 # KEYS job, done, failures. ARGV round, chunk, counts, failures or '', further chunks. -> as PLANNED
-# The first report of a chunk stays: one that was done twice finds, the second time, that there is nothing to do.
+# The first report of a chunk stays, because a chunk that is indexed twice finds nothing to do the second time.
 RECORD = (
     _CURRENT
     + """
@@ -80,7 +80,7 @@ redis.call('HDEL', KEYS[1], 'waits')
 )
 
 # KEYS job, active, done, failures. ARGV round, id, seconds to keep, field, value, ... -> whether this ended it
-# Where the fields have the counts, those of chunks are not needed any more.
+# The counts of chunks are removed if the fields have the counts of the job.
 END = (
     _CURRENT
     + """
@@ -93,7 +93,7 @@ return 1
 """
 )
 
-# KEYS job, active, done, failures. ARGV id, seconds to keep. -> whether there was something to cancel
+# KEYS job, active, done, failures. ARGV id, seconds to keep. -> whether the job had not ended yet
 CANCEL = (
     _NOW
     + """
@@ -107,9 +107,9 @@ return 1
 """
 )
 
-# KEYS job, active, done, failures. ARGV id, field, value, ... -> the round to go on from, or -1
-# The fields are those of a job as it was started, for a Redis that has lost it. The clock is in the round because a
-# worker may still be at a chunk of what was lost, which must not count for what comes now.
+# KEYS job, active, done, failures. ARGV id, field, value, ... -> the round that the plan follows, or -1
+# The fields are those of a newly started job, for a Redis that has lost it. The clock is part of the round because a
+# worker may still index a chunk of the lost rounds, which must not count for the new ones.
 AGAIN = (
     _NOW
     + """

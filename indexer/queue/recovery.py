@@ -1,4 +1,4 @@
-"""Looks after jobs and says that its worker lives: what was lost on the way is planned anew."""
+"""Announces its worker and finds stuck jobs: a job whose messages were lost is planned again."""
 
 import logging
 import threading
@@ -13,14 +13,14 @@ from indexer.queue.producer import Producer
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 3.0
+CHECK_SECONDS = 3.0
 ALIVE_SECONDS = 15
 CLAIMED_SECONDS = 10
-SLACK_SECONDS = 2  # the broker itself brings back what a worker did not acknowledge, a little later than it may
+SLACK_SECONDS = 2  # the broker restores unacknowledged messages a little late
 
 
 class RecoveryLoop(Closing):
-    """A thread of every worker; of several, one does what is to do."""
+    """A thread of every worker; of several workers one repairs a job."""
 
     def __init__(
         self,
@@ -28,20 +28,20 @@ class RecoveryLoop(Closing):
         producer: Producer,
         name: str,
         visibility_timeout: int,
-        about: Callable[[], dict[str, float | str]],
+        status: Callable[[], dict[str, float | str]],
     ) -> None:
-        """Start; `about` tells of the worker `name`."""
+        """Start; `status` returns the fields of the worker `name`."""
         self._job_store = job_store
         self._producer = producer
         self._name = name
         self._idle_seconds = visibility_timeout + SLACK_SECONDS
-        self._about = about
+        self._status = status
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="recovery", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and say that the worker has left."""
+        """Stop, and record that the worker has left."""
         self._closing.set()
         self._thread.join()
         try:
@@ -52,11 +52,11 @@ class RecoveryLoop(Closing):
     def _work(self) -> None:
         while True:
             try:
-                self._job_store.announce(self._name, self._about(), ALIVE_SECONDS)
+                self._job_store.announce(self._name, self._status(), ALIVE_SECONDS)
                 self._repair()
             except QueueUnavailable as error:
                 log.warning("%s", error.message)
-            if self._closing.wait(LOOK_SECONDS):
+            if self._closing.wait(CHECK_SECONDS):
                 return
 
     def _repair(self) -> None:
@@ -69,13 +69,11 @@ class RecoveryLoop(Closing):
             if job_state is None or not self._stuck(job_state, waiting):
                 continue
             if self._job_store.claim(f"{job_id}:{job_state.round}", CLAIMED_SECONDS):
-                log.info(
-                    "job %s: nothing has happened for %.0f s, its difference is taken anew", job_id, job_state.idle
-                )
+                log.info("job %s: nothing has happened for %.0f s, it is planned again", job_id, job_state.idle)
                 self._producer.plan(job_id, job_state.round)
 
     def _stuck(self, job_state: JobState, waiting: bool) -> bool:
-        """Whether nobody plans the job's round who should, or its messages are lost."""
+        """Return whether the job's round lacks a planner, or its messages are lost."""
         if self._job_store.held(job_state.spec.id):
             return False
         if job_state.state is JobStatus.RUNNING and not job_state.planned and job_state.idle > PLANNER_SECONDS:

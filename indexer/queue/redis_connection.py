@@ -1,4 +1,4 @@
-"""The connection to Redis: every call ends in time, and fails with an error of ours."""
+"""Connects to Redis with timeouts, and translates its errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ from redis.retry import Retry
 
 from embeddings.errors import QueueUnavailable, UsageError
 
-SECONDS = 5.0  # that a call may take
+SECONDS = 5.0  # maximum duration of a call
 RETRIES = 2
 KINDS = ("redis", "rediss", "unix")
 
 
 def connect(url: str) -> Any:
-    """Return a redis.Redis, which connects when it is first used. Raises UsageError for what is no address.
+    """Return a redis.Redis, which connects at the first call. Raises UsageError if `url` is not an address of a Redis.
 
-    Its own types know neither that answers are decoded nor that it is not asynchronous.
+    The result is Any because the types of redis allow for bytes and coroutines, which this client never returns.
     """
     check(url)
     try:
@@ -38,13 +38,13 @@ def connect(url: str) -> Any:
 
 
 def check(url: str) -> None:
-    """Raise UsageError, which does not repeat a password, if this is no address of a Redis."""
+    """Raise UsageError, without repeating a password, if this is not an address of a Redis."""
     if urlsplit(url).scheme not in KINDS:
         raise UsageError("LOOKALIKE_REDIS_URL must be redis://[:PASSWORD@]HOST:PORT/NUMBER", field="redis_url")
 
 
 def place(url: str) -> str:
-    """Return what may be shown of the address: no user, no password."""
+    """Return the address without user and password."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return parts.path if parts.scheme == "unix" else f"{host}:{parts.port or 6379}"
@@ -52,7 +52,7 @@ def place(url: str) -> str:
 
 @contextmanager
 def translated_errors(url: str) -> Iterator[None]:
-    """Raise QueueUnavailable, which says what to do, for whatever goes wrong between us and Redis."""
+    """Raise QueueUnavailable, with advice, for every error of the connection to Redis."""
     try:
         yield
     except AuthenticationError as error:

@@ -1,4 +1,4 @@
-"""Jobs that Celery workers do, wherever they run."""
+"""Jobs that Celery workers run, on any machine."""
 
 import logging
 import threading
@@ -16,20 +16,20 @@ from indexer.queue.celery_app import make_app
 from indexer.queue.job_specs import JobSpec, JobSpecStore
 from indexer.queue.job_store import JobStore
 from indexer.queue.producer import Producer
-from indexer.queue.worker_status import told
+from indexer.queue.worker_status import read_worker
 from indexer.sources.folder import Folder
 from indexer.sources.open_source import open_source
 
 log = logging.getLogger(__name__)
 
 RESUME_SECONDS = 30.0
-LOST = "Redis has lost what it knew of this job: retry it, what is indexed is not done again"
+LOST = "Redis has lost its record of this job: retry it, indexed images are not indexed again"
 
 
 class RedisJobs(Closing):
-    """Takes jobs and tells of them; a context manager. Methods raise QueueUnavailable where Redis does not answer.
+    """Starts, shows and stops jobs; a context manager. Methods raise QueueUnavailable if Redis does not answer.
 
-    The orders given here are kept in files too, until they have ended, so that a Redis that was emptied loses none.
+    The specs of unfinished jobs are kept in files too, so that no job is lost when Redis is emptied.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RedisJobs(Closing):
         libraries: Libraries,
         folder: Path,
     ) -> None:
-        """Connect when it is first needed; keep orders in `folder`. Raises UsageError for what is no address."""
+        """Connect at the first call; keep specs in `folder`. Raises UsageError if `url` is not a Redis address."""
         self.libraries = libraries
         self._identity = identity
         self._job_store = JobStore(url)
@@ -55,9 +55,9 @@ class RedisJobs(Closing):
         return self._start(source, True, collection, prune, {})
 
     def start_from(self, source: str, collection: str, prune: bool, headers: Mapping[str, str]) -> Job:
-        """Queue a job for whatever an operator names: a folder, a list or an address, which workers must find too.
+        """Queue a job for a folder, list or address given by an operator, which workers must find under the same name.
 
-        Raises UsageError for what cannot be a source.
+        Raises UsageError if it cannot be a source.
         """
         opened = open_source(source, headers)
         named = opened.root if isinstance(opened, Folder) else source
@@ -68,17 +68,17 @@ class RedisJobs(Closing):
     def get(self, job_id: str) -> Job:
         job = self._job_store.job(job_id)
         if job is not None:
-            return self._seen(job)
+            return self._forget_ended(job)
         spec = self._specs.get(job_id)
         if spec is None:
             raise NotFound(f"there is no job {job_id!r}", field="id")
         return _lost(spec)
 
     def all(self) -> list[Job]:
-        known = self._job_store.jobs()
-        there = {job.id for job in known}
-        lost = [_lost(spec) for spec in self._specs if spec.id not in there]
-        return sorted([*map(self._seen, known), *lost], key=lambda job: job.id, reverse=True)
+        jobs = self._job_store.jobs()
+        ids = {job.id for job in jobs}
+        lost = [_lost(spec) for spec in self._specs if spec.id not in ids]
+        return sorted([*map(self._forget_ended, jobs), *lost], key=lambda job: job.id, reverse=True)
 
     def failures(self, job_id: str) -> list[Failure]:
         self.get(job_id)
@@ -97,30 +97,30 @@ class RedisJobs(Closing):
         return self._queue(replace(spec, model=self._identity().name, fingerprint=self._identity().fingerprint))
 
     def resume(self) -> None:
-        """Queue again the orders that Redis has lost."""
+        """Queue again the jobs that Redis has lost."""
         for spec in self._specs:
             job = self._job_store.job(spec.id)
             if job is None:
-                log.info("job %s: Redis has lost it, its difference is taken again", spec.id)
+                log.info("job %s: Redis has lost it, it is queued again", spec.id)
                 self._queue(spec)
             else:
-                self._seen(job)
+                self._forget_ended(job)
 
     def keep_resuming(self) -> None:
-        """Do as `resume` now and then in a thread, as a service does that runs for long."""
-        self._thread = threading.Thread(target=self._resume_again, name="orders", daemon=True)
+        """Call `resume` repeatedly in a thread, for a service that runs for long."""
+        self._thread = threading.Thread(target=self._resume_again, name="resume", daemon=True)
         self._thread.start()
 
     def workers(self) -> list[Worker]:
-        """Return the workers that live, by name."""
-        return [told(name, fields) for name, fields in self._job_store.workers().items()]
+        """Return the running workers, by name."""
+        return [read_worker(name, fields) for name, fields in self._job_store.workers().items()]
 
     def ready(self) -> None:
         """Return if Redis answers."""
         self._job_store.ready()
 
     def close(self) -> None:
-        """Release the connections; jobs go on."""
+        """Release the connections; jobs continue."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
@@ -153,13 +153,13 @@ class RedisJobs(Closing):
         return self.get(spec.id)
 
     def _keep(self, spec: JobSpec) -> None:
-        """Write the order down; a full disk stops nothing, for Redis has it too."""
+        """Write the spec to a file; a full disk stops nothing, because Redis has it too."""
         try:
             self._specs.keep(spec)
         except LookalikeError as error:
             log.warning("job %s is kept by Redis alone: %s", spec.id, error.message)
 
-    def _seen(self, job: Job) -> Job:
+    def _forget_ended(self, job: Job) -> Job:
         if job.state.ended:
             self._specs.forget(job.id)
         return job

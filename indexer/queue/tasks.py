@@ -1,4 +1,4 @@
-"""The Celery tasks: thin wrappers around what plans and indexes."""
+"""The Celery tasks: thin wrappers around Planner and ChunkIndexer."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from indexer.queue.planner import Planner
 
 
 def register(app: Celery, planner: Planner, indexer: ChunkIndexer) -> None:
-    """Make the app's workers do what is asked for by messages."""
+    """Register the tasks with the app."""
 
     @app.task(name=PLAN, Request=StrictAckRequest)
     def plan(job_id: str, after: int) -> None:

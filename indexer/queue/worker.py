@@ -1,4 +1,4 @@
-"""Runs a worker until it is told to stop: one process with one model, its chunks overlapping in threads."""
+"""Runs a worker until a signal stops it: one process with one model, several chunks at a time in threads."""
 
 import logging
 import os
@@ -31,14 +31,14 @@ from store.base import Store
 
 log = logging.getLogger(__name__)
 
-LEAVING_SECONDS = 30  # after which what is still held is left to the next worker
+LEAVING_SECONDS = 30  # after which unfinished chunks are left to another worker
 
 
 def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency: int) -> None:
-    """Do what messages ask for until SIGTERM or Ctrl-C; then hand back what is not done, and return.
+    """Process messages until SIGTERM or Ctrl-C; then hand unfinished chunks back, and return.
 
-    Waits for Redis and Milvus where they are not there yet. Raises UsageError, ModelError, and
-    LookalikeError where no image can be decoded.
+    Waits for Redis and Milvus if they do not answer yet. Raises UsageError, ModelError, and LookalikeError if no image
+    can be decoded.
     """
     name = f"{socket.gethostname()}-{os.getpid()}"
     with ExitStack() as stack:
@@ -50,12 +50,12 @@ def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency
         engine = embedder.engine
         if not _await(job_store, store, leaving):
             return
-        measured = WorkerGauges(
+        gauges = WorkerGauges(
             lambda: {queue: job_store.waiting(waiting_key(queue)) for queue in (PLANS, CHUNKS)},
             lambda: embedder.pool.seconds,
             lambda: engine.device_memory,
         )
-        metrics = WorkerMetrics(measured)
+        metrics = WorkerMetrics(gauges)
         app = make_app(settings.redis_url, settings.visibility_timeout)
         producer = Producer(app, settings.redis_url)
         resources = JobResources(store, embedder.identity, Libraries(settings.libraries))
@@ -67,17 +67,21 @@ def run_worker(settings: Settings, store: Store, embedder: Embedder, concurrency
             ChunkIndexer(job_store, producer, resources, embedder, metrics, leaving, settings.max_bytes, seconds),
         )
         if settings.metrics_port:
-            stack.enter_context(_shown(metrics, settings))
-        about = WorkerStatus(embedder.identity, engine.name, concurrency, metrics)
-        stack.enter_context(RecoveryLoop(job_store, producer, name, settings.visibility_timeout, about))
+            stack.enter_context(_exported(metrics, settings))
+        status = WorkerStatus(embedder.identity, engine.name, concurrency, metrics)
+        stack.enter_context(RecoveryLoop(job_store, producer, name, settings.visibility_timeout, status))
         log.info("worker %s: %s, %s, %d chunks at a time", name, embedder.identity.name, engine.name, concurrency)
-        options = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}  # workers need no talk
+        options = {
+            "without_mingle": True,
+            "without_gossip": True,
+            "without_heartbeat": True,
+        }  # workers need not talk to each other
         WorkController(app=app, pool_cls="threads", concurrency=concurrency, hostname=name, **options).start()
     log.info("worker %s has left", name)
 
 
 def _await(job_store: JobStore, store: Store, leaving: threading.Event) -> bool:
-    """Wait until Redis and the store answer; return False if the worker is to leave before."""
+    """Wait until Redis and the store answer; return False if the worker must leave before."""
 
     def ask() -> None:
         try:
@@ -96,7 +100,7 @@ def _await(job_store: JobStore, store: Store, leaving: threading.Event) -> bool:
 
 @contextmanager
 def _leaving() -> Iterator[threading.Event]:
-    """Give the event that SIGTERM and Ctrl-C set, which stop the worker as well; a second signal ends it at once."""
+    """Yield an event that SIGTERM and Ctrl-C set; they stop the worker as well, and a second signal ends it at once."""
     leaving = threading.Event()
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -118,13 +122,13 @@ def _leaving() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _shown(metrics: WorkerMetrics, settings: Settings) -> Iterator[None]:
-    """Show the figures to Prometheus."""
+def _exported(metrics: WorkerMetrics, settings: Settings) -> Iterator[None]:
+    """Serve the metrics to Prometheus."""
     try:
         server, thread = start_http_server(settings.metrics_port, settings.metrics_host, metrics.registry)
     except OSError as error:
         raise UsageError(
-            f"cannot show figures at {settings.metrics_host}:{settings.metrics_port}: {error.strerror}; "
+            f"cannot serve metrics at {settings.metrics_host}:{settings.metrics_port}: {error.strerror}; "
             "choose another LOOKALIKE_METRICS_PORT",
             field="metrics_port",
         ) from error

@@ -1,4 +1,4 @@
-"""What workers say of themselves, by way of Redis."""
+"""The status of workers, which they announce through Redis."""
 
 import os
 import socket
@@ -11,11 +11,11 @@ from indexer.queue.metrics import WorkerMetrics
 
 
 class WorkerStatus:
-    """Tells of this worker."""
+    """Gives the fields of this worker."""
 
     def __init__(self, identity: ModelIdentity, engine: str, concurrency: int, metrics: WorkerMetrics) -> None:
-        """Take what stays the same."""
-        self._always: dict[str, float | str] = {
+        """Take the fields that never change."""
+        self._constant: dict[str, float | str] = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "model": identity.name,
@@ -25,18 +25,18 @@ class WorkerStatus:
             "started": time.time(),
         }
         self._metrics = metrics
-        self._before = (time.monotonic(), 0)
+        self._last = (time.monotonic(), 0)
 
     def __call__(self) -> dict[str, float | str]:
-        """Return the fields of a worker, with its rate since the last call."""
-        (then, done), (now, images) = self._before, (time.monotonic(), self._metrics.images)
-        self._before = (now, images)
-        rate = (images - done) / (now - then) if now > then else 0.0
-        return self._always | {"images": images, "images_per_second": round(rate, 1)}
+        """Return the fields, with the rate since the last call."""
+        (then, before), (now, images) = self._last, (time.monotonic(), self._metrics.images)
+        self._last = (now, images)
+        rate = (images - before) / (now - then) if now > then else 0.0
+        return self._constant | {"images": images, "images_per_second": round(rate, 1)}
 
 
-def told(name: str, fields: Mapping[str, str]) -> Worker:
-    """Return the worker that says this of itself."""
+def read_worker(name: str, fields: Mapping[str, str]) -> Worker:
+    """Return the worker with these fields."""
     return Worker(
         name=name,
         host=fields["host"],

@@ -1,4 +1,4 @@
-"""What every source of images is: references that are listed lazily, and the bytes behind each."""
+"""The interface of every source of images: references, listed lazily, and the bytes behind each."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from embeddings.errors import FileUnreadable
 class Reference:
     """One image of a source.
 
-    `path` names it within the source, as text that a collection can keep, and is all that fetching needs. `bytes` and
-    `modified_at` (nanoseconds since 1970, or any number that changes with the content) tell whether it changed; None
-    where the source does not say. `id` and `meta` are the caller's own, None where there are none.
+    `path` names it within the source, as text that a collection can keep; nothing else is needed to fetch it. `bytes`
+    and `modified_at` (nanoseconds since 1970, or any number that changes with the content) tell whether it changed;
+    they are None if the source does not give them. `id` and `meta` are the caller's own, None if there are none.
     """
 
     path: str
@@ -25,7 +25,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Unlistable:
-    """A part of the source (a folder, a line) that could not even be looked at."""
+    """A part of the source (a folder, a line) that cannot be listed."""
 
     path: str
     error: FileUnreadable
@@ -34,7 +34,7 @@ class Unlistable:
 class Source(Protocol):
     """Where images come from; safe to fetch from by several threads."""
 
-    name: str  # what rows of this source are known by; with a path it makes the primary key
+    name: str  # the `source` of its rows; together with a path it makes the primary key
 
     def references(self) -> Iterator[Reference | Unlistable]:
         """Yield every image, in the same order each time, in constant memory. Raises SourceUnavailable."""
@@ -42,11 +42,11 @@ class Source(Protocol):
     def fetch(self, path: str, max_bytes: int) -> bytes:
         """Return the bytes of an image, at most `max_bytes` + 1 of them.
 
-        Raises FileUnreadable if there is something wrong with this one, SourceUnavailable if with the source.
+        Raises FileUnreadable if this image cannot be read, SourceUnavailable if the whole source cannot.
         """
 
     def is_gone(self, path: str) -> bool:
-        """Return whether there surely is no such image any more; one that cannot be looked at counts as there."""
+        """Return whether an image surely exists no more; an image that cannot be looked at counts as there."""
 
     def shown(self, path: str) -> str:
-        """Return the path or address that people are shown."""
+        """Return the path or address as people are shown it."""

@@ -1,4 +1,4 @@
-"""A folder as a source: every file that may be an image, with size and change time, none of them opened."""
+"""A folder as a source: every file that may be an image, with size and change time, without opening any."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from embeddings.errors import FileUnreadable, UsageError
 from indexer.sources.base import Reference, Unlistable
 from store.locations import folder_source, from_text, local_file, shown, to_text
 
-# Files that lie beside photos and never are images. Anything else is looked at, whatever it is called.
+# Types of files that lie beside photos and are never images. All other files are tried, whatever their names.
 NOT_IMAGES = frozenset(
     f".{suffix}"
     for line in (
@@ -28,19 +28,19 @@ Entries = Iterator["os.DirEntry[str]"]
 class Folder:
     """A folder with all folders below it.
 
-    Hidden files and folders are passed over. Links to files are followed; links to folders only where they lead out of
-    the source, and each such folder once, so that no loop has an effect.
+    Hidden files and folders are skipped. Links to files are followed; links to folders only if they lead out of the
+    source, and each such folder once, so that loops have no effect.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Take a folder, however it is spelt. Raises UsageError if it is not there or may not be read."""
+        """Take a folder by any spelling of its path. Raises UsageError if it does not exist or may not be read."""
         self.root = _real_path(folder)
         self.name = folder_source(self.root)
 
     def references(self) -> Iterator[Reference | Unlistable]:
         """Yield every possible image, in the order of the names."""
         visited: set[tuple[int, int]] = set()
-        folders: list[Entries] = []  # those that are being listed, the innermost last
+        folders: list[Entries] = []  # the folders being listed, the innermost last
         yield from self._enter(self.root, folders)
         while folders:
             entry = next(folders[-1], None)
@@ -54,7 +54,7 @@ class Folder:
         return read_file(self._file(path), max_bytes)
 
     def is_gone(self, path: str) -> bool:
-        """Return whether there surely is no such file any more."""
+        """Return whether a file surely exists no more."""
         return file_is_gone(self.name, path)
 
     def shown(self, path: str) -> str:
@@ -62,7 +62,7 @@ class Folder:
         return shown(self.name, path)
 
     def _file(self, path: str) -> str:
-        return os.path.join(self.root, from_text(path))  # noqa: PTH118 - as text, which Path would tidy up
+        return os.path.join(self.root, from_text(path))  # noqa: PTH118 - Path would normalise the text
 
     def _enter(self, folder: str, folders: list[Entries]) -> Iterator[Unlistable]:
         try:
@@ -76,7 +76,7 @@ class Folder:
     ) -> Iterator[Reference | Unlistable]:
         try:
             if entry.is_dir():
-                if self._leads_on(entry, visited):
+                if self._must_enter(entry, visited):
                     yield from self._enter(entry.path, folders)
                 return
             if Path(entry.name).suffix.lower() in NOT_IMAGES:
@@ -85,11 +85,11 @@ class Folder:
         except OSError as error:
             yield self._unlistable(entry.path, error)
             return
-        if stat.S_ISREG(status.st_mode):  # no pipes, sockets or devices: reading one might never end
+        if stat.S_ISREG(status.st_mode):  # not pipes, sockets or devices: reading one might never end
             yield Reference(self._relative(entry.path), status.st_size, status.st_mtime_ns)
 
-    def _leads_on(self, entry: "os.DirEntry[str]", visited: set[tuple[int, int]]) -> bool:
-        """Return whether a folder is to be entered: one behind a link only if it would not be listed otherwise."""
+    def _must_enter(self, entry: "os.DirEntry[str]", visited: set[tuple[int, int]]) -> bool:
+        """Return whether to enter a folder: a linked one only if it would not be listed otherwise."""
         if not entry.is_symlink():
             return True
         status = entry.stat()
@@ -109,12 +109,12 @@ class Folder:
 
 
 class Files:
-    """Files named one by one; their paths are those that the user typed."""
+    """Files given one by one, with the paths that the user typed."""
 
     name = ""
 
     def __init__(self, references: list[Reference | Unlistable]) -> None:
-        """Take the files in the order in which they are to come."""
+        """Take the files in the order to yield."""
         self._references = references
 
     def references(self) -> Iterator[Reference | Unlistable]:
@@ -126,7 +126,7 @@ class Files:
         return read_file(from_text(path), max_bytes)
 
     def is_gone(self, path: str) -> bool:
-        """Return whether there surely is no such file any more."""
+        """Return whether a file surely exists no more."""
         return file_is_gone(self.name, path)
 
     def shown(self, path: str) -> str:
@@ -135,7 +135,7 @@ class Files:
 
 
 def read_file(file: str, max_bytes: int) -> bytes:
-    """Return a file's bytes, at most `max_bytes` + 1 of them; a pipe that has taken its place does not block.
+    """Return a file's bytes, at most `max_bytes` + 1 of them; does not block if it is a pipe by now.
 
     Raises FileUnreadable.
     """
@@ -175,6 +175,6 @@ def _real_path(folder: Path) -> str:
         raise UsageError(f"there is no folder {folder}") from error
     except (PermissionError, NotADirectoryError) as error:
         raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
-    except (OSError, RuntimeError) as error:  # a loop of links, or no home to expand to
+    except (OSError, RuntimeError) as error:  # a loop of links, or no home directory to expand
         raise UsageError(f"cannot follow {folder}: {error}") from error
     return str(real)

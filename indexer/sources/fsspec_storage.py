@@ -1,4 +1,4 @@
-"""Places that fsspec reaches (buckets, servers): read and listed within limits of size and time, by several threads."""
+"""Reads and lists files of buckets and servers through fsspec, within limits of size and time, in several threads."""
 
 import logging
 import re
@@ -14,8 +14,8 @@ from fsspec.registry import known_implementations, registry
 from embeddings.errors import FileUnreadable, SourceUnavailable, UsageError
 from store.locations import scheme
 
-# Not places of their own, or none that hold images; the web has a guarded reader.
-_NO_PLACES = {
+# Wrappers of other file systems, or no storage of images; the web has its own guarded reader.
+_UNSUPPORTED = {
     *(
         "http",
         "https",
@@ -34,25 +34,25 @@ _NO_PLACES = {
     *("jlab", "dask", "dvc", "wandb", "pyscript"),
 }
 
-# What must not be kept or shown: a password before the host, a signature or token in the query.
+# Secrets that must not be kept or shown: a password before the host, a signature or token in the query.
 _SECRET = re.compile(
     r"://[^/:@]*:(?!\d+/)[^@]*@"
     r"|[?&](sig|signature|token|access_token|password|secret|key|x-(amz|goog)-[a-z-]+)=",
     re.IGNORECASE,
 )
 
-# What fails is told by our own errors; these would write it on the terminal before, gcsfs with all its calls.
+# These libraries log every failure to the terminal, gcsfs with all its calls; our own errors report it already.
 for _name in ("gcsfs", "paramiko"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
-SECONDS = 120  # a call takes at most, where the library allows to say so
-_WAITS = (0.2, 1.0, None)  # between tries
+SECONDS = 120  # maximum duration of a call, where the library takes a timeout
+_WAITS = (0.2, 1.0, None)  # between attempts
 _MAX_REASON = 200
 
 
-def is_place(name: str) -> bool:
-    """Return whether fsspec knows a kind of place by this scheme, its library being installed or not."""
-    return name not in _NO_PLACES and (name in known_implementations or name in registry)
+def is_supported(name: str) -> bool:
+    """Return whether fsspec has a file system for this scheme, even if its library is not installed."""
+    return name not in _UNSUPPORTED and (name in known_implementations or name in registry)
 
 
 def has_secret(address: str) -> bool:
@@ -63,11 +63,11 @@ def has_secret(address: str) -> bool:
 class FsspecLocation:
     """The file system behind an address: a bucket, a server, a share.
 
-    Its methods raise OSError alone: FileNotFoundError, PermissionError and TimeoutError mean what they say.
+    Its methods raise only OSError; FileNotFoundError, PermissionError and TimeoutError keep their meaning.
     """
 
     def __init__(self, address: str) -> None:
-        """Take the address of anything in it; nothing is connected yet.
+        """Take the address of any file in it; connect at the first call.
 
         Raises UsageError if no file system has its scheme, SourceUnavailable if the library for it is missing.
         """
@@ -82,7 +82,7 @@ class FsspecLocation:
         return hasattr(self._class, "call_s3")
 
     def path(self, address: str) -> str:
-        """Return the path that the other methods take for an address in this place."""
+        """Return the path that the other methods take for an address in this file system."""
         return str(self._class._strip_protocol(address))
 
     def read(self, path: str, max_bytes: int) -> bytes:
@@ -92,16 +92,16 @@ class FsspecLocation:
         except (FileNotFoundError, PermissionError):
             raise
         except OSError as error:
-            if "range" in str(error).lower() and self.facts(path).get("size") == 0:  # no range is in what is empty
+            if "range" in str(error).lower() and self.info(path).get("size") == 0:  # an empty file has no range
                 return b""
             raise
 
-    def facts(self, path: str) -> dict[str, Any]:
-        """Return what is known of a file or folder."""
+    def info(self, path: str) -> dict[str, Any]:
+        """Return the metadata of a file or folder."""
         return dict(self._call("info", path))
 
     def entries(self, folder: str) -> list[dict[str, Any]]:
-        """Return what is known of everything directly in a folder."""
+        """Return the metadata of everything directly in a folder."""
         return list(self._call("ls", folder, detail=True))
 
     def page(self, bucket: str, prefix: str, token: str | None) -> dict[str, Any]:
@@ -110,21 +110,21 @@ class FsspecLocation:
         return dict(self._call("call_s3", "list_objects_v2", Bucket=bucket, Prefix=prefix, **more))
 
     def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """Call the file system; what failed in passing is tried again unless its library does so itself."""
+        """Call the file system; temporary failures are retried, unless its library retries them itself."""
         if self._class.async_impl:
             options["timeout"] = SECONDS
         for wait in _WAITS:
             try:
                 return getattr(self._file_system(), method)(*arguments, **options)
-            except Exception as error:  # each library has its own, and few of them are OSErrors
-                if wait is None or self._class.async_impl or not _may_pass(error):
+            except Exception as error:  # each library has its own errors, few of them OSErrors
+                if wait is None or self._class.async_impl or not _is_temporary(error):
                     raise _as_os_error(error) from error
-            self._class.clear_instance_cache()  # a broken connection is of no use any more
+            self._class.clear_instance_cache()  # the broken connection must not be used again
             time.sleep(wait)
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     def _file_system(self) -> AbstractFileSystem:
-        """Return one for all threads where it is made for that, else one a thread, which fsspec keeps."""
+        """Return the file system: one for all threads if it is asynchronous, else one a thread, cached by fsspec."""
         if not self._class.async_impl:
             return self._class(**self._options)
         with self._lock:
@@ -134,27 +134,27 @@ class FsspecLocation:
 
 
 class ListedUrls:
-    """Reads what addresses of any place name."""
+    """Reads files by their addresses, on any file system."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], FsspecLocation] = {}
+        self._locations: dict[tuple[str, str], FsspecLocation] = {}
         self._lock = threading.Lock()
 
     def __call__(self, address: str, max_bytes: int) -> bytes:
         """Return the bytes behind an address, at most `max_bytes` + 1. Raises FileUnreadable, SourceUnavailable."""
-        place = self._place(address)
+        location = self._location(address)
         try:
-            return place.read(place.path(address), max_bytes)
+            return location.read(location.path(address), max_bytes)
         except OSError as error:
             raise unreadable(error) from error
 
-    def _place(self, address: str) -> FsspecLocation:
+    def _location(self, address: str) -> FsspecLocation:
         kind, rest = address.split("://", 1)
         key = kind, rest.partition("/")[0]
         with self._lock:
-            if key not in self._places:
-                self._places[key] = FsspecLocation(address)
-            return self._places[key]
+            if key not in self._locations:
+                self._locations[key] = FsspecLocation(address)
+            return self._locations[key]
 
 
 def unreadable(error: OSError) -> FileUnreadable:
@@ -165,7 +165,7 @@ def unreadable(error: OSError) -> FileUnreadable:
 
 
 def reason(error: BaseException) -> str:
-    """Return what a library says, short and without what may be secret."""
+    """Return a library's message, short and without possible secrets."""
     if isinstance(error, TimeoutError):
         return "there was no answer in time"
     lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines() or [type(error).__name__]
@@ -173,11 +173,11 @@ def reason(error: BaseException) -> str:
     return re.sub(r"//[^/@\s]+@", "//", without_query)[:_MAX_REASON]
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
     """Return whether a new connection may help.
 
-    Python has names for what breaks connections. paramiko (sftp), which need not be here, has others, and for a
-    connection that was lost before only words.
+    Python has classes for broken connections. paramiko (sftp), which may not be installed, has its own classes, and for
+    a connection that was lost before only a message.
     """
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"SSHException", "NoValidConnectionsError"}:
@@ -192,10 +192,8 @@ def _as_os_error(error: Exception) -> OSError:
 
 
 def _class_of(name: str) -> type[AbstractFileSystem]:
-    if not is_place(name):
-        raise UsageError(
-            f"{name}:// is no kind of address that images can be read from: try s3://, gs://, az://, sftp://"
-        )
+    if not is_supported(name):
+        raise UsageError(f"{name}:// is not a supported address of images: try s3://, gs://, az://, sftp://")
     try:
         return get_filesystem_class(name)
     except ImportError as error:
@@ -210,11 +208,11 @@ def _how_to_install(name: str) -> str:
 
 
 def _options(cls: type[AbstractFileSystem]) -> dict[str, Any]:
-    """Return the options that keep memory and time bounded, where a library has them."""
+    """Return the options that bound memory and time, where a library has them."""
     if not cls.async_impl:
         return {}
     if not hasattr(cls, "call_s3"):
         return {"use_listings_cache": False}
     configured: Mapping[str, Any] = conf.get("s3", {}).get("config_kwargs", {})
-    retries = {"mode": "standard", "total_max_attempts": 2}  # s3fs tries again on top of this
+    retries = {"mode": "standard", "total_max_attempts": 2}  # s3fs retries on top of this
     return {"use_listings_cache": False, "config_kwargs": {"retries": retries, **configured}}

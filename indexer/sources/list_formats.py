@@ -1,4 +1,4 @@
-"""The entries of a file that lists images: CSV, JSON Lines or Parquet, read a part at a time."""
+"""Reads the entries of a list of images, which is CSV, JSON Lines or Parquet, a part at a time."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from embeddings.errors import UsageError
 
-NAMES = ("uri", "path")  # of the column that says where an image is, the first that there is
+NAMES = ("uri", "path")  # of the column with the location of an image; the first that exists is used
 COLUMNS = ("id", "meta", "bytes", "modified_at")
 MAX_LINE = 1_000_000  # characters
 ROWS_AHEAD = 4096
@@ -18,36 +18,36 @@ _BUFFER = 1 << 20
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
-# Strictly JSON, without Python's NaN and Infinity; made once, for that takes longer than to use it.
+# Strict JSON, without Python's NaN and Infinity; made once, because making it takes longer than using it.
 from_json = json.JSONDecoder(parse_constant=_no_number).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Faulty:
-    """An entry that cannot be understood, and why."""
+    """An entry that cannot be parsed, and the reason."""
 
     line: int
     reason: str
 
 
-# Line (row, for Parquet), uri, id, meta, bytes, modified_at: as they are written, None where they are not.
+# Line (row, for Parquet), uri, id, meta, bytes, modified_at: as written in the list, None if missing.
 Entry = tuple[int, Any, Any, Any, Any, Any]
 
 
 def entries(file: Path) -> Iterator[Entry | Faulty]:
-    """Yield what a list says, in its order and in constant memory.
+    """Yield the entries of a list, in its order and in constant memory.
 
-    Raises UsageError if it cannot be read or does not say where the images are.
+    Raises UsageError if it cannot be read or has no column with the location of the images.
     """
     suffix = file.suffix.lower()
     try:
         if suffix == ".parquet":
             yield from _parquet(file)
         else:
-            # a name that is not UTF-8 is kept byte by byte
+            # keeps the bytes of a name that is not UTF-8
             with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
                 yield from _json_lines(file, lines) if suffix in (".jsonl", ".ndjson") else _csv(file, lines)
     except OSError as error:
@@ -55,7 +55,7 @@ def entries(file: Path) -> Iterator[Entry | Faulty]:
 
 
 def _lines(file: Path, lines: IO[str]) -> Iterator[str]:
-    """Yield lines, of which none may fill the memory."""
+    """Yield lines of a bounded length."""
     number = 0
     while line := lines.readline(MAX_LINE):
         number += 1
@@ -79,11 +79,11 @@ def _csv(file: Path, lines: IO[str]) -> Iterator[Entry | Faulty]:
                     uri, id_, meta, size, time = [fields[place] if place >= 0 else None for place in places]
                     yield reader.line_num, uri, id_ or None, meta or None, size or None, time or None
                 elif fields:
-                    told = f"it has {len(fields)} fields, and the first line names {len(header)}"
-                    yield Faulty(reader.line_num, f"{told}: put quotes around what contains a separator")
+                    counts = f"it has {len(fields)} fields, and the first line names {len(header)}"
+                    yield Faulty(reader.line_num, f"{counts}: put quotes around fields that contain a separator")
             return
         except csv.Error as error:
-            yield Faulty(reader.line_num, f"it is no proper line of CSV: {error}")
+            yield Faulty(reader.line_num, f"it is not a valid line of CSV: {error}")
 
 
 def _json_lines(file: Path, lines: IO[str]) -> Iterator[Entry | Faulty]:
@@ -98,7 +98,7 @@ def _json_lines(file: Path, lines: IO[str]) -> Iterator[Entry | Faulty]:
             yield Faulty(number, f"it is not JSON: {error}")
             continue
         if not isinstance(entry, dict):
-            yield Faulty(number, 'it is no JSON object like {"uri": "..."}')
+            yield Faulty(number, 'it is not a JSON object like {"uri": "..."}')
             continue
         uri = next((entry[name] for name in NAMES if name in entry), None)
         named = named or uri is not None
@@ -135,7 +135,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def _place(file: Path, header: Sequence[str]) -> int:
-    """Return which column says where the images are."""
+    """Return the position of the column with the location of the images."""
     for name in NAMES:
         if name in header:
             return header.index(name)
@@ -143,5 +143,5 @@ def _place(file: Path, header: Sequence[str]) -> int:
 
 
 def _no_column(file: Path, header: Sequence[str]) -> UsageError:
-    there = f"; it has {', '.join(header)[:200]}" if header else ""
-    return UsageError(f"the list {file} has no column 'uri' (or 'path') that says where the images are{there}")
+    columns = f"; it has {', '.join(header)[:200]}" if header else ""
+    return UsageError(f"the list {file} has no column 'uri' (or 'path') that says where the images are{columns}")

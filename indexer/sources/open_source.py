@@ -1,4 +1,4 @@
-"""A source opened by its name: a folder, a list of images, or a bucket, told apart by looking."""
+"""Opens a source by its name: a folder, a list of images, or a bucket."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +12,17 @@ from indexer.sources.url_list import PoliteFetcher, UrlList
 from store.locations import LISTS, URL_LISTS, file_of, from_text, scheme, to_text
 
 _LISTS = (*LISTS, *URL_LISTS)
-_WHAT = f"name a folder, a list of images ({', '.join(_LISTS)}) or an address such as s3://bucket/photos"
+_HINT = f"name a folder, a list of images ({', '.join(_LISTS)}) or an address such as s3://bucket/photos"
 
 
 def open_source(text: str, headers: Mapping[str, str] | None = None) -> Source:
-    """Return the source that a person named; nothing of it is listed yet.
+    """Return the source with this name, path or address; nothing is listed yet.
 
-    `headers` are sent to the web servers that a list names. Raises UsageError, SourceUnavailable.
+    `headers` are sent to the web servers of a list. Raises UsageError, SourceUnavailable.
     """
     kind = scheme(text)
     if kind in ("http", "https"):
-        raise UsageError(f"a web address is no source of images: {_WHAT}")
+        raise UsageError(f"a web address is not a source of images: {_HINT}")
     if kind == "file":
         text = from_text(file_of(to_text(text)))
     elif kind:
@@ -34,5 +34,5 @@ def open_source(text: str, headers: Mapping[str, str] | None = None) -> Source:
     if path.suffix.lower() in LISTS and not path.is_dir():
         return Manifest(path, {"http": web.fetch, "https": web.fetch})
     if path.is_file():
-        raise UsageError(f"{path} is neither a folder nor a list of images: {_WHAT}")
+        raise UsageError(f"{path} is neither a folder nor a list of images: {_HINT}")
     return Folder(path)

@@ -1,4 +1,4 @@
-"""A list of URLs as a source, fetched politely: a few at once from each host, more slowly when a host asks for it."""
+"""A list of URLs as a source, fetched politely: a few at a time from each host, more slowly when a host asks for it."""
 
 import random
 import threading
@@ -18,53 +18,53 @@ from indexer.sources.base import Reference, Unlistable
 from store.locations import readable, to_text
 
 PER_HOST = 2
-LIMITS = WebLimits(seconds=30)  # nobody waits for a single picture of a job
+LIMITS = WebLimits(seconds=30)  # no user waits for a single image of a job
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a picture is asked for, and the seconds between: doubled each time, or as long as the host asks."""
+    """The number of attempts to fetch an image, and the seconds between: doubled each time, or given by the host."""
 
     attempts: int = 4
     first_wait: float = 0.5
-    longest_wait: float = 30.0  # a host that asks for more is not asked again
+    longest_wait: float = 30.0  # a host that asks for a longer wait is given up
 
     def wait(self, attempt: int, error: UrlUnreachable) -> float | None:
-        """Return the seconds to wait after the failure of an attempt (the first is 1), None to give up."""
+        """Return the seconds to wait after a failed attempt (the first is 1), None to give up."""
         if not error.temporary or attempt >= self.attempts:
             return None
         if error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.longest_wait else None
         doubled = min(self.first_wait * 2 ** (attempt - 1), self.longest_wait)
-        return doubled * random.uniform(0.5, 1)  # noqa: S311 - so that threads do not come back together
+        return doubled * random.uniform(0.5, 1)  # noqa: S311 - keeps threads from retrying together
 
 
 class PerHostLimit:
-    """At most so many users of a name at once."""
+    """Limits the number of concurrent requests to each host."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._most = max_bytes
-        self._users: Counter[str] = Counter()
+    def __init__(self, max_requests: int) -> None:
+        self._max_requests = max_requests
+        self._requests: Counter[str] = Counter()
         self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self, name: str) -> Iterator[None]:
-        """Wait for a place and hold it."""
+    def slot(self, host: str) -> Iterator[None]:
+        """Wait for a free slot of a host and hold it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._users[name] < self._most)
-            self._users[name] += 1
+            self._changed.wait_for(lambda: self._requests[host] < self._max_requests)
+            self._requests[host] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._users[name] -= 1
-                if not self._users[name]:
-                    del self._users[name]  # a job may see a million hosts
+                self._requests[host] -= 1
+                if not self._requests[host]:
+                    del self._requests[host]  # a job may see a million hosts
                 self._changed.notify_all()
 
 
 class PoliteFetcher:
-    """Fetches pictures by URL for whoever has many of them; may be used by several threads."""
+    """Fetches many images by URL, with retries; safe to use from several threads."""
 
     def __init__(
         self,
@@ -74,28 +74,30 @@ class PoliteFetcher:
         retry_policy: RetryPolicy = RetryPolicy(),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take what fetches, and headers for the hosts that are named by URL. Raises UsageError for wrong headers."""
+        """Take a fetcher, and headers for the hosts of the URLs. Raises UsageError for invalid headers."""
         self._fetcher = fetcher or WebFetcher(LIMITS)
         self._headers = checked_headers(headers or {})
-        self._turns = PerHostLimit(per_host)
-        self._patience = retry_policy
+        self._per_host = PerHostLimit(per_host)
+        self._retry_policy = retry_policy
         self._sleep = sleep
 
     def fetch(self, url: str, max_bytes: int) -> bytes:
-        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `max_bytes`."""
+        """Return the bytes of an image. Raises FileUnreadable, or ImageTooLarge beyond `max_bytes`."""
         try:
-            with self._turns.turn(urlsplit(url).netloc.lower()):  # also while it waits: the host asked for less
-                return self._insisting(url, max_bytes)
+            with self._per_host.slot(
+                urlsplit(url).netloc.lower()
+            ):  # held while waiting too: the host asked for fewer requests
+                return self._fetch_retrying(url, max_bytes)
         except (UrlBlocked, UrlUnreachable) as error:
             raise FileUnreadable(error.message) from error
 
-    def _insisting(self, url: str, max_bytes: int) -> bytes:
+    def _fetch_retrying(self, url: str, max_bytes: int) -> bytes:
         attempt = 1
         while True:
             try:
                 return self._fetcher.fetch(url, max_bytes, self._headers)
             except UrlUnreachable as error:
-                wait = self._patience.wait(attempt, error)
+                wait = self._retry_policy.wait(attempt, error)
                 if wait is None:
                     raise
             self._sleep(wait)
@@ -103,13 +105,13 @@ class PoliteFetcher:
 
 
 class UrlList:
-    """A text file with one http or https URL a line; empty lines and those that begin with # are passed over.
+    """A text file with one http or https URL a line; empty lines and lines that begin with # are skipped.
 
-    A picture is known by its URL: once indexed, it counts as unchanged.
+    An image is identified by its URL: once indexed, it counts as unchanged.
     """
 
     def __init__(self, path: Path, fetcher: PoliteFetcher | None = None) -> None:
-        """Take a file, however its path is spelt. Raises UsageError if it is not there or may not be read."""
+        """Take a file by any spelling of its path. Raises UsageError if it does not exist or may not be read."""
         try:
             self._path = path.expanduser().resolve(strict=True)
             if not self._path.is_file():
@@ -134,11 +136,11 @@ class UrlList:
             raise SourceUnavailable(f"{self._path} cannot be read any more: {error.strerror}") from error
 
     def fetch(self, path: str, max_bytes: int) -> bytes:
-        """Return the bytes of a picture. Raises FileUnreadable, or ImageTooLarge beyond `max_bytes`."""
+        """Return the bytes of an image. Raises FileUnreadable, or ImageTooLarge beyond `max_bytes`."""
         return self._fetcher.fetch(path, max_bytes)
 
     def is_gone(self, path: str) -> bool:
-        """Return False: a server that does not give a picture now may do so later."""
+        """Return False: a server that does not return an image now may do so later."""
         return False
 
     def shown(self, path: str) -> str:
@@ -147,7 +149,7 @@ class UrlList:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines without the space around them; of one that is endless, no more than shows that it is no URL."""
+    """Yield stripped lines; a line that is too long for a URL is cut, not read whole."""
     while line := file.readline(MAX_URL + 2):
         yield line.strip()
         while line and not line.endswith("\n"):
@@ -155,7 +157,7 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 def _reference(line: str, number: int) -> Reference | Unlistable:
-    """Return a line's URL, or what is wrong with it."""
+    """Return the reference of a line's URL, or the line as unlistable."""
     try:
         WebUrl.parse(line)
     except UrlBlocked as error:

@@ -76,7 +76,7 @@ def test_a_build_that_is_stopped_leaves_the_collection_as_it_was(lookalike, sign
     _, err = running.communicate(timeout=60)
     assert running.returncode == status
     if sign == signal.SIGINT:
-        assert "photos is as it was, and the same command begins anew" in err and "Traceback" not in err
+        assert "photos is unchanged, and the same command starts again" in err and "Traceback" not in err
     assert dimensions(lookalike.data) == (256, ROWS)
     report = lookalike("compact", "photos", "--dim", "128", "--json").json
     assert set(report) == REPORT and report["switched"]
@@ -156,7 +156,4 @@ def test_what_cannot_be_made_compact_is_one_sentence(lookalike):
     ]:
         result = lookalike.told("compact", *arguments)
         assert result.status == 2 and says in result.err, result.err
-    assert (
-        lookalike.told("compact", "photos", "--drop", "--yes").out
-        == "photos: there is nothing beside the vectors in use\n"
-    )
+    assert lookalike.told("compact", "photos", "--drop", "--yes").out == "photos: there are no other vectors\n"

@@ -95,7 +95,7 @@ def test_a_copy_that_is_stopped_goes_on_and_comes_back_whole(lookalike, tmp_path
     _, err = running.communicate(timeout=60)
     assert running.returncode == status
     if sign == signal.SIGINT:
-        assert "the same command goes on from there" in err and "Traceback" not in err
+        assert "the same command continues from there" in err and "Traceback" not in err
     there = count(server)
     assert 0 < there < ROWS
     again = lookalike("copy", "photos", "--to", server, "--json").json
@@ -129,7 +129,7 @@ def test_uploads_are_found_under_the_new_name(lookalike):
     (uploads / "photos").mkdir(parents=True)
     upload_path(first, uploads / "photos").write_bytes(b"bytes")
     result = lookalike.told("copy", "photos", "two")
-    assert result.status == 0 and f"2 uploaded pictures, whose files are in {uploads / 'two'}" in result.out
+    assert result.status == 0 and f"2 uploaded images, whose files are in {uploads / 'two'}" in result.out
     assert f"files that are gone: 1 ({second})" in result.err
     assert upload_path(first, uploads / "two").read_bytes() == b"bytes"
     report = lookalike.told("copy", "photos", "two", "--json").json

@@ -44,7 +44,7 @@ def test_wrong_sources_are_one_sentence(lookalike, tmp_path):
     for arguments, says in (
         ([tmp_path / "list.csv"], "has no column 'uri'"),
         (["memory://photos", "--watch"], "--watch is for folders"),
-        (["https://example.org/photos"], "a web address is no source of images"),
+        (["https://example.org/photos"], "a web address is not a source of images"),
         (["gs://bucket/photos"], "reading gs:// needs a library that is not installed"),
     ):
         done = lookalike.told("index", *arguments)

@@ -157,8 +157,8 @@ def test_a_source_that_is_no_folder_is_one_clear_sentence(moody, address):
 @pytest.mark.parametrize(
     "address, says",
     [
-        ("gopher://b", "gopher:// is no kind of address"),
-        ("zip://a.jpg::/etc/x.zip", "zip:// is no kind of address"),
+        ("gopher://b", "gopher:// is not a supported address"),
+        ("zip://a.jpg::/etc/x.zip", "zip:// is not a supported address"),
         ("sftp://ann:hidden@host/photos", "does not carry passwords"),
         ("sftp://ann:hid/den@host/photos", "does not carry passwords"),
         ("az://container/photos?sig=hidden", "does not carry passwords"),
@@ -235,7 +235,7 @@ def test_sources_are_told_apart_by_looking(tmp_path, monkeypatch):
     "text, says",
     [
         ("a.jpg", "is neither a folder nor a list of images: name a folder"),
-        ("https://example.org/a", "a web address is no source"),
+        ("https://example.org/a", "a web address is not a source"),
         ("nothing", "there is no folder"),
         ("nothing.csv", "there is no list"),
     ],
