@@ -207,8 +207,8 @@ def _agreed(lost: Sequence[Lost], ask: bool, yes: bool) -> bool:
 
 
 def _print_lost(lost: Sequence[Lost]) -> None:
-    for one in lost[:MAX_SHOWN]:
-        click.echo(f"  cannot be read again: {one.id} ({one.path} of {one.source})", err=True)
+    for row in lost[:MAX_SHOWN]:
+        click.echo(f"  cannot be read again: {row.id} ({row.path} of {row.source})", err=True)
     if len(lost) > MAX_SHOWN:
         click.echo(f"  ... and {len(lost) - MAX_SHOWN:,} more; --json lists them all", err=True)
 
@@ -222,7 +222,7 @@ def _print_back(report: BackReport) -> None:
         f"{report.copied:,} copied, {report.embedded:,} embedded again, {len(report.left_behind):,} left behind "
         f"({report.seconds:.1f} s); the compact ones are kept: --drop"
     )
-    sources = sorted({one.source for one in report.left_behind if one.source != UPLOAD})
+    sources = sorted({row.source for row in report.left_behind if row.source != UPLOAD})
     for source in sources:
         click.echo(f"  to index the rows that were left behind: lookalike index {source}", err=True)
 
@@ -236,8 +236,8 @@ def _drop(store: Store, name: str, ask: bool, yes: bool, as_json: bool) -> int:
     dropped = [{"dimension": info.model.dimension, "rows": info.count} for info in store.drop_beside(name)]
     if as_json:
         print_json(DropReport(name, dropped))
-    for one in [] if as_json else dropped:
-        click.echo(f"{name}: {plural(one['rows'], 'row')} of {one['dimension']:,} dimensions removed")
+    for info in [] if as_json else dropped:
+        click.echo(f"{name}: {plural(info['rows'], 'row')} of {info['dimension']:,} dimensions removed")
     if not dropped and not as_json:
         click.echo(f"{name}: there are no other vectors")
     return 0

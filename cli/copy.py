@@ -133,9 +133,9 @@ def _token(variable: str | None, option: str) -> str | None:
     return os.environ[variable]
 
 
-def _same(one: Place, other: Place) -> bool:
-    same_uri = one.uri.rstrip("/") == other.uri.rstrip("/")
-    return same_uri and (bool(one.uri) or one.data.resolve() == other.data.resolve())
+def _same(source: Place, target: Place) -> bool:
+    same_uri = source.uri.rstrip("/") == target.uri.rstrip("/")
+    return same_uri and (bool(source.uri) or source.data.resolve() == target.data.resolve())
 
 
 @contextmanager

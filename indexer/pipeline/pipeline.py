@@ -30,7 +30,7 @@ NETWORK_THREADS = 2  # one runs the network on a batch while the other prepares 
 
 @dataclass(frozen=True)
 class _Image:
-    """An image that needs a row: its id, where and what its file is, and how the source refers to it."""
+    """An image that needs a row: its id, the facts of its file, and its reference in the source."""
 
     id: str
     info: FileInfo
