@@ -1,4 +1,4 @@
-"""The command line: the front door. Each command is a module of `cli`, imported when it is called."""
+"""The entry point of the command line. Each command is a module of `cli`, imported when it is called."""
 
 import importlib
 import os
@@ -10,33 +10,33 @@ import click
 from embeddings.errors import LookalikeError
 
 COMMANDS = {
-    "run": "Index a folder, show what came of it, and serve it: all in one.",
-    "index": "Make a collection hold every image of a folder.",
-    "search": "Find the indexed pictures that look like an image.",
-    "tag": "Say what is in images.",
-    "copy": "Put a collection into another store, or under another name, as it is.",
-    "duplicates": "List what a collection has more than once, and the best copy of each.",
-    "compact": "Make a collection's vectors a tenth of their size, and back.",
-    "serve": "Answer searches over HTTP, with a page for people.",
-    "jobs": "Start, watch, cancel and retry the jobs that workers do.",
-    "worker": "Do the jobs that others start; on as many machines as wanted.",
-    "keys": "Say who may use the service: make API keys, list them, revoke them.",
-    "models": "List the models that can be used.",
-    "bench": "Measure decoding, network and search on this machine.",
+    "run": "Index a folder, print a sample of the results, and serve it.",
+    "index": "Index every image of a folder, a list or a bucket.",
+    "search": "Find the indexed images that look like an image.",
+    "tag": "Print the labels of images.",
+    "copy": "Copy a collection to another store or name, without embedding anything again.",
+    "duplicates": "List the duplicates in a collection, and the best copy of each.",
+    "compact": "Compress a collection's vectors to a tenth of their size, or restore them.",
+    "serve": "Serve the HTTP API and the web page.",
+    "jobs": "Start, watch, cancel and retry indexing jobs.",
+    "worker": "Run indexing jobs from the queue; start workers on any number of machines.",
+    "keys": "Create, list and revoke API keys.",
+    "models": "List recommended models.",
+    "bench": "Measure the speed of decoding, network and search on this machine.",
 }
 INTERRUPTED = 130
 
-# numpy's own threads wait busily, for each other and for the next product of matrices, which takes processors from
-# everything else. Those who search split the work themselves. numpy reads these once, when it is loaded.
+# numpy's own threads wait actively for each other and for the next matrix product, which takes processor time from
+# everything else. These commands split the work of a search themselves. numpy reads the variables when it is loaded.
 SEARCHING = frozenset(["search", "serve", "run"])
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 
 class Commands(click.Group):
-    """The commands, listed without importing them."""
+    """The group of all commands; lists them without importing them."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Return the names in the order of the table."""
+        """Return the command names in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -50,7 +50,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table."""
+        """Write the table of commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -58,16 +58,16 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="lookalike")
 def commands() -> None:
-    """Find images that look alike and say what is in them.
+    """Find images that look alike, and label them.
 
-    Settings are environment variables: LOOKALIKE_DATA is the folder that keeps the index (default ./data),
-    LOOKALIKE_MODEL the network, LOOKALIKE_MILVUS_URI a Milvus server, LOOKALIKE_REDIS_URL the queue of workers. The
-    README lists them all.
+    Settings are environment variables: LOOKALIKE_DATA is the folder of the index (default ./data), LOOKALIKE_MODEL the
+    network, LOOKALIKE_MILVUS_URI a Milvus server, LOOKALIKE_REDIS_URL the queue of the workers. docs/settings.md lists
+    them all.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0, 1 (some images failed), 2 (it could not be done), 130 (Ctrl-C)."""
+    """Run one command and return the exit status: 0, 1 (some images failed), 2 (the command failed), 130 (Ctrl-C)."""
     try:
         return commands.main(arguments, prog_name="lookalike", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from embeddings.imaging.formats import FORMATS, SIGNATURE_BYTES, browser_format
 from store.locations import display_path
 from store.records import Row
 
@@ -17,20 +18,8 @@ PART = 256 << 10  # bytes that are in memory at a time
 CACHE = "private, max-age=0, must-revalidate"  # the file may change at any time
 MAX_NAME = 150
 
-# Pictures that browsers show: by how their files begin, never by their names.
-_SHOWN = (
-    (re.compile(rb"\xff\xd8\xff"), "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif")),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png", (".png",)),
-    (re.compile(rb"GIF8[79]a"), "image/gif", (".gif",)),
-    (re.compile(rb"RIFF.{4}WEBP", re.S), "image/webp", (".webp",)),
-    (re.compile(rb".{4}ftypavi[fs]", re.S), "image/avif", (".avif",)),
-    (re.compile(rb"BM.{4}\0{4}", re.S), "image/bmp", (".bmp",)),
-)
-_LOOKED_AT = 16
-# Names that no system opens as anything but a picture; any other gets a suffix that nothing opens.
-_PICTURES = re.compile(
-    r"\.(tiff?|hei[cf]|jp[2cx]|j2k|psd|tga|p[bgpn]m|qoi|ico|icns|dds|sgi|pcx|dcx|fits?|dib|cur)", re.I
-)
+# Names that no system opens as anything but an image; any other gets a suffix that nothing opens.
+_DOWNLOADS = frozenset(suffix for format in FORMATS if not format.browser_type for suffix in format.suffixes)
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -40,7 +29,7 @@ def original(request: Request, row: Row, file: IO[bytes], run: Callable[..., Awa
     `run` makes blocking calls. A Range that is not one satisfiable range is passed over (RFC 9110, 14.2).
     """
     etag = f'"{row.content_hash}"'
-    kind, disposition = _presentation(file.read(_LOOKED_AT), PurePath(display_path(row)).name)
+    kind, disposition = _presentation(file.read(SIGNATURE_BYTES), PurePath(display_path(row)).name)
     start, end = _part(request, etag, row.bytes)
     partial = (start, end) != (0, row.bytes)
     headers = {
@@ -87,14 +76,13 @@ class _FileAnswer(StreamingResponse):
             yield part
 
 
-def _presentation(begin: bytes, name: str) -> tuple[str, str]:
-    """Return the media type and the Content-Disposition of a file that begins so."""
-    for pattern, kind, suffixes in _SHOWN:
-        if pattern.match(begin):
-            fits = PurePath(name).suffix.lower() in suffixes
-            return kind, _disposition("inline", name if fits else name + suffixes[0])
-    fits = bool(_PICTURES.fullmatch(PurePath(name).suffix))
-    return "application/octet-stream", _disposition("attachment", name if fits else name + ".bin")
+def _presentation(start: bytes, name: str) -> tuple[str, str]:
+    """Return the media type and the Content-Disposition of a file by its first bytes and its name."""
+    suffix = PurePath(name).suffix.lower()
+    format = browser_format(start)
+    if format is None or format.browser_type is None:
+        return "application/octet-stream", _disposition("attachment", name if suffix in _DOWNLOADS else name + ".bin")
+    return format.browser_type, _disposition("inline", name if suffix in format.suffixes else name + format.suffixes[0])
 
 
 def _disposition(kind: str, name: str) -> str:

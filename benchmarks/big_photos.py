@@ -45,6 +45,7 @@ class FullSize:
         limits = DecodeLimits(settings.max_bytes, settings.max_pixels, settings.decode_timeout, settings.decode_memory)
         self.pool = FullSizePool(limits, settings.decode_processes)
         self._embedder = embedder
+        self.tagger = embedder.tagger
 
     def submit(self, data: bytes, box: Box | None = None) -> Future[DecodedImage]:
         """See Embeds."""

@@ -58,7 +58,7 @@ def logits_of(folder: Path, labels: Path, embedder: Embedder) -> tuple[np.ndarra
     parts = []
     for chunk in chunks(rows, 32):
         decoded = [embedder.submit((folder / row["file"]).read_bytes()).result() for row in chunk]
-        logits = embedder.engine.run(np.stack([image.pixels for image in decoded]))[1]
+        logits = embedder.engine.run(np.stack([image.pixels for image in decoded])).logits
         if logits is None:
             raise LookalikeError(f"{embedder.identity.name} has no classes: there is nothing to calibrate")
         parts.append(logits)

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from embeddings.imaging.decode import DecodedImage
 from embeddings.imaging.exif import taken_at
-from embeddings.imaging.geometry import InputSpec, Orientation, frame
+from embeddings.imaging.geometry import InputSpec, Orientation, crop_plan
 from embeddings.imaging.phash import phash
 
 
@@ -23,6 +23,6 @@ def decode(data: bytes, spec: InputSpec) -> DecodedImage:
     opened.load()
     taken = taken_at(opened)
     image = ImageOps.exif_transpose(opened).convert("RGB")
-    framing = frame(image.width, image.height, spec)
-    small = image.resize(framing.size, spec.resampling, box=framing.source)
+    plan = crop_plan(image.width, image.height, spec)
+    small = image.resize(plan.size, spec.resampling, box=plan.source)
     return DecodedImage(np.asarray(small), image.width, image.height, phash(small, Orientation()), taken)

@@ -32,7 +32,7 @@ import torch
 
 from benchmarks import gpu_network
 from benchmarks.reporting import machine, write_results
-from cli.synthetic_images import make_pictures
+from cli.synthetic_images import make_images
 from embeddings.models import network as networks
 
 MODEL = "tf_efficientnet_lite0"
@@ -70,7 +70,7 @@ def main() -> None:
         )
         sys.exit(NO_GPU)
     with TemporaryDirectory() as place:
-        folder = arguments.folder or make_pictures(Path(place) / "photos", PICTURES)
+        folder = arguments.folder or make_images(Path(place) / "photos", PICTURES)
         asked = Asked(
             torch.device(arguments.device),
             folder,

@@ -1,4 +1,4 @@
-"""`lookalike bench`: measure decoding, network and search on this machine."""
+"""`lookalike bench`: measure the speed of decoding, network and search on this machine."""
 
 import time
 from collections.abc import Callable
@@ -12,9 +12,9 @@ import numpy as np
 
 from cli.common import json_option, model_option, print_json, progress_bar, settings_with, store_of
 from cli.plotting import check_plot, draw_bars
-from cli.synthetic_images import make_pictures
+from cli.synthetic_images import make_images
 from embeddings.embedder import BATCH, Embedder
-from embeddings.engines.registry import make_engine
+from embeddings.engines.registry import ENGINES, make_engine
 from embeddings.errors import ModelError
 from embeddings.models.model import Model
 from embeddings.settings import Settings
@@ -25,15 +25,18 @@ from indexer.sources.folder import Folder
 from store.base import Collection
 from store.records import Row
 
-PICTURES = 512
+IMAGES = 512
 SECONDS = 3.0
 QUERIES = 50
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Images a second unless said otherwise. `limit` is what decoding and network could reach if they shared the
-    processors and nothing else took time; `fraction_of_limit` is how near the whole comes to it."""
+    """Measured speeds, in images per second unless the name says otherwise.
+
+    `limit` is the speed that decoding and network would reach together if they shared the processors and nothing else
+    took time; `whole` is the measured speed of indexing, `fraction_of_limit` its ratio to the limit.
+    """
 
     model: str
     engine: str
@@ -55,19 +58,20 @@ class Measures:
     "--plot",
     metavar="FILE.png",
     type=click.Path(path_type=Path),
-    help="Also draw the figures as a bar chart (needs: pip install 'lookalike[plot]').",
+    help="Also draw the results as a bar chart (needs: pip install 'lookalike[plot]').",
 )
 @json_option
 def bench(folder: Path | None, model: str | None, plot: Path | None, as_json: bool) -> None:
     """Measure how fast this machine decodes, embeds, writes and searches.
 
-    FOLDER holds the photos to measure with; without it, pictures of 500 x 375 pixels are made up. About half a minute.
+    FOLDER holds the photos to measure with; without it, images of 500 x 375 pixels are generated. It takes about half a
+    minute.
     """
     settings = settings_with(model=model)
     if plot:
         check_plot(plot)
     with TemporaryDirectory() as place:
-        photos = Folder(folder or make_pictures(Path(place) / "photos", PICTURES))
+        photos = Folder(folder or make_images(Path(place) / "photos", IMAGES))
         scratch = settings.model_copy(update={"data": Path(place) / "data", "milvus_uri": ""})
         (Path(place) / "data").mkdir()
         measures = _measure(photos, settings, scratch)
@@ -77,8 +81,8 @@ def bench(folder: Path | None, model: str | None, plot: Path | None, as_json: bo
 
 
 def _measure(photos: Folder, settings: Settings, scratch: Settings) -> Measures:
-    """Measure with the model's converted network kept where it is, and rows in a place that goes away."""
-    files = [item for item in photos.references() if isinstance(item, Reference)][:PICTURES]
+    """Measure with the converted network of `settings`, and with rows in the temporary store of `scratch`."""
+    files = [item for item in photos.references() if isinstance(item, Reference)][:IMAGES]
     contents = [c.data for _, c in read_ahead(photos, files, settings.max_bytes) if isinstance(c, Content)]
     with progress_bar(4, "measuring", "steps") as bar, store_of(scratch) as store, Embedder(settings) as embedder:
         embedder.embed(contents[:BATCH])
@@ -87,7 +91,7 @@ def _measure(photos: Folder, settings: Settings, scratch: Settings) -> Measures:
         network = _networks(settings)
         bar.update()
         collection = store.create("bench", embedder.identity)
-        rows_a_second = _write(collection)
+        rows_per_second = _write(collection)
         search_ms = _search_ms(collection)
         bar.update()
         whole = store.create("whole", embedder.identity)
@@ -103,7 +107,7 @@ def _measure(photos: Folder, settings: Settings, scratch: Settings) -> Measures:
             decode=round(decode, 1),
             network={name: round(value, 1) for name, value in network.items()},
             limit=round(limit, 1),
-            store_rows_per_second=round(rows_a_second, 1),
+            store_rows_per_second=round(rows_per_second, 1),
             whole=round(rate, 1),
             fraction_of_limit=round(rate / limit, 3),
             search_rows=collection.count(),
@@ -112,23 +116,23 @@ def _measure(photos: Folder, settings: Settings, scratch: Settings) -> Measures:
 
 
 def _networks(settings: Settings) -> dict[str, float]:
-    """Return the rate of every engine and precision that runs here, by its name."""
+    """Return the rate of every engine and precision that runs here, by the engine's name."""
     model = Model(settings.model, settings.data)
     spec = model.card.spec
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, spec.height, spec.width, 3), dtype=np.uint8)
     rates = {}
-    for kind in ("openvino", "torch"):
+    for kind in (name for name, engine in ENGINES.items() if engine.available()):
         for precision in ("fp32", "bf16"):
             try:
                 engine = make_engine(model, kind, "auto", precision)
-            except ModelError:  # a precision or device that this machine lacks
+            except ModelError:  # this machine does not support the precision
                 continue
             rates[engine.name] = _rate(lambda engine=engine: engine.run(pixels), BATCH)  # type: ignore[misc]
     return rates
 
 
 def _rate(work: Callable[[], object], items: int) -> float:
-    """Return items a second of a piece of work done again and again, the first time not counted."""
+    """Return items per second of a repeated function; the first call is not counted."""
     work()
     began, done = time.perf_counter(), 0
     while (passed := time.perf_counter() - began) < SECONDS:
@@ -163,18 +167,18 @@ def _row(number: int, dimension: int) -> Row:
 
 def _print(measures: Measures) -> None:
     lines = [
-        *((what, f"{rate:,.0f} images/s") for what, rate in _rates(measures)),
+        *((name, f"{rate:,.0f} images/s") for name, rate in _rates(measures)),
         ("the whole in percent of the limit", f"{measures.fraction_of_limit:.0%}"),
         ("writing rows alone", f"{measures.store_rows_per_second:,.0f} rows/s"),
         (f"one search among {measures.search_rows:,} rows", f"{measures.search_ms:.1f} ms"),
     ]
     click.echo(_title(measures))
-    for what, value in lines:
-        click.echo(f"  {what:<42}{value:>18}")
+    for name, value in lines:
+        click.echo(f"  {name:<42}{value:>18}")
 
 
 def _draw(measures: Measures, path: Path) -> None:
-    """Draw what has images a second as bars, and say the rest below."""
+    """Draw the rates as bars, with the other results as a note below."""
     note = (
         f"the whole is {measures.fraction_of_limit:.0%} of the limit; "
         f"writing rows alone: {measures.store_rows_per_second:,.0f} rows/s; "
@@ -188,7 +192,7 @@ def _title(measures: Measures) -> str:
 
 
 def _rates(measures: Measures) -> list[tuple[str, float]]:
-    """Return what is measured in images a second."""
+    """Return the results in images per second, with their names."""
     return [
         ("decoding alone", measures.decode),
         *((f"network alone, {name}", rate) for name, rate in measures.network.items()),

@@ -1,4 +1,4 @@
-"""`lookalike models`: what can be used, its size, dimension, accuracy, and speed on this machine."""
+"""`lookalike models`: list models with size, dimension, accuracy, and speed on this machine."""
 
 import csv
 import json
@@ -25,10 +25,10 @@ SPEEDS = "speeds.json"
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A model worth its time.
+    """A recommended model.
 
-    `parameters` is their number, `input_size` in pixels; `top1` is timm's published ImageNet-1k accuracy in percent, at
-    `top1_size` pixels.
+    `parameters` is their number, `input_size` is in pixels; `top1` is timm's published ImageNet-1k accuracy in percent,
+    at `top1_size` pixels.
     """
 
     name: str
@@ -42,17 +42,19 @@ class Suggestion:
 
 
 @click.command()
-@click.option("--measure", is_flag=True, help="Measure the speed of each here first (some minutes).")
-@click.option("--find", metavar="PATTERN", help="List all of timm's models with weights that fit, like 'resnet*'.")
+@click.option("--measure", is_flag=True, help="Measure the speed of each model first (some minutes).")
+@click.option(
+    "--find", metavar="PATTERN", help="List all timm models with weights whose names match, such as 'resnet*'."
+)
 @json_option
 def models(measure: bool, find: str | None, as_json: bool) -> None:
-    """List models to choose from; any other of timm's works too.
+    """List recommended models; any other timm model works too.
 
     Accuracy is timm's published top-1 on ImageNet-1k. Weights are packaged (with lookalike), on this machine (fetched
-    before) or on the hub (fetched when first used). A file of your own is given as ARCHITECTURE@FILE.safetensors.
+    before) or on the hub (fetched at first use). To use your own weights, give ARCHITECTURE@FILE.safetensors.
     """
     if find:
-        names = _fitting(find)
+        names = _matching(find)
         print_json({"models": [{"name": name} for name in names]}) if as_json else click.echo("\n".join(names))
         return
     settings = settings_with()
@@ -83,7 +85,7 @@ def _suggestions(speeds: dict[str, float]) -> list[Suggestion]:
 
 
 def _weights(name: str, hub: str) -> str:
-    """Return where a model's weights are; `hub` is their repository."""
+    """Return where a model's weights are; `hub` is their repository on the hub."""
     if name in PACKAGED:
         return "packaged"
     cached = try_to_load_from_cache(hub, "model.safetensors")
@@ -91,13 +93,13 @@ def _weights(name: str, hub: str) -> str:
 
 
 def _speeds(settings: Settings) -> dict[str, float]:
-    """Return what was measured on this machine before: images a second by name."""
+    """Return the speeds measured on this machine before: images per second by model name."""
     file = settings.data / SPEEDS
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _measure(settings: Settings) -> None:
-    """Measure every suggestion, and keep each result as soon as it is there."""
+    """Measure every recommended model, and save each result at once."""
     speeds = _speeds(settings)
     rows = _suggestions(speeds)
     with progress_bar(len(rows), "measuring", "models") as bar:
@@ -108,7 +110,7 @@ def _measure(settings: Settings) -> None:
 
 
 def _speed(name: str, settings: Settings) -> float:
-    """Return images a second through the network alone, at batch 32. Speed does not depend on the weights' values."""
+    """Return images per second of the network alone, at batch 32. Speed does not depend on the weights' values."""
     with TemporaryDirectory() as scratch:
         model = Model(name, Path(scratch), random_weights=True)
         engine = make_engine(model, settings.engine, settings.device, settings.precision)
@@ -122,8 +124,8 @@ def _speed(name: str, settings: Settings) -> float:
     return round(done / passed, 1)
 
 
-def _fitting(pattern: str) -> list[str]:
-    import timm  # noqa: PLC0415 - torch, which most commands do without
+def _matching(pattern: str) -> list[str]:
+    import timm  # noqa: PLC0415 - it imports torch, which most commands do not need
 
     return list(timm.list_models(pattern, pretrained=True))
 

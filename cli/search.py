@@ -99,7 +99,7 @@ def _search(
             search=milliseconds(done - between),
             total=milliseconds(done - began),
         ),
-        labels=embedding.labels(LABELS),
+        labels=embedder.tagger.labels(embedding.logits, LABELS),
         results=[result(hit, target.name) for hit in hits if score(hit) >= least],
     )
 

@@ -1,4 +1,4 @@
-"""Pictures made up to measure with, where there are no photos."""
+"""Generates images to measure with where there are no photos."""
 
 import io
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 
-def make_pictures(folder: Path, count: int) -> Path:
-    """Write JPEGs of 500 x 375 pixels, about as hard to decode as photos of that size; return the folder."""
+def make_images(folder: Path, count: int) -> Path:
+    """Write JPEGs of 500 x 375 pixels that cost about as much to decode as photos of that size; return the folder."""
     folder.mkdir(parents=True)
     for i in range(count):
         random = np.random.default_rng(i)

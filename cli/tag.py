@@ -1,4 +1,4 @@
-"""`lookalike tag`: say what is in images."""
+"""`lookalike tag`: print the labels of images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,22 +11,24 @@ from cli.common import in_words, json_option, model_option, plural, print_json, 
 from embeddings.embedder import BATCH, Embedder, Embedding
 from embeddings.errors import FileUnreadable, LookalikeError, UsageError
 from indexer.pipeline.lister import chunks
-from indexer.pipeline.reader import Content, Read, read_ahead
+from indexer.pipeline.reader import Content, read_ahead
 from indexer.sources.base import Reference, Unlistable
 from indexer.sources.folder import Files, Folder
 from store.locations import readable, to_text
 
-AHEAD = 4 * BATCH
+READ_AHEAD = 4 * BATCH
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
 @model_option
-@click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, help="Leave out less probable labels.")
-@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Labels an image at most.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, help="Lowest probability of a label.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Maximum number of labels per image."
+)
 @json_option
 def tag(images: Sequence[Path], model: str | None, min_confidence: float, limit: int, as_json: bool) -> int:
-    """Say what is in each IMAGE; a folder stands for all images below it.
+    """Print the labels of each IMAGE; a folder stands for all images below it.
 
     Confidences are calibrated probabilities. Nothing is indexed.
     """
@@ -35,10 +37,14 @@ def tag(images: Sequence[Path], model: str | None, min_confidence: float, limit:
         if embedder.headless:
             raise UsageError(f"{embedder.identity.name} has no classes and gives no tags: choose another with --model")
         files = [file for image in images for file in _files(image)]
-        documents = []
+        documents: list[dict[str, Any]] = []
         with progress_bar(len(files), "tagging") as bar:
             for path, result in _tagged(files, embedder, settings.max_bytes):
-                documents.append(_document(path, result, limit, min_confidence))
+                if isinstance(result, LookalikeError):
+                    documents.append({"path": path, "error": {"code": result.code, "message": result.message}})
+                else:
+                    labels = embedder.tagger.labels(result.logits, limit, min_confidence)
+                    documents.append({"path": path, "labels": labels})
                 bar.update()
                 if not as_json:
                     bar.write(_line(documents[-1]))
@@ -51,7 +57,7 @@ def tag(images: Sequence[Path], model: str | None, min_confidence: float, limit:
 
 
 def _files(image: Path) -> Iterator[Reference | Unlistable]:
-    """Yield the files an argument names, their paths as the user would type them."""
+    """Yield the files of an argument, with paths relative to the working directory as the argument is."""
     if not image.is_dir():
         yield _named_file(image)
         return
@@ -73,25 +79,15 @@ def _named_file(image: Path) -> Reference | Unlistable:
 def _tagged(
     items: list[Reference | Unlistable], embedder: Embedder, max_bytes: int
 ) -> Iterator[tuple[str, Embedding | LookalikeError]]:
-    """Yield each file's embedding or error; files that cannot be looked at come first."""
+    """Yield the embedding or error of each file; files that cannot be listed come first."""
     for item in items:
         if isinstance(item, Unlistable):
             yield readable(item.path), item.error
     references = [item for item in items if isinstance(item, Reference)]
-    for chunk in chunks(read_ahead(Files(items), references, max_bytes), AHEAD):
-        yield from _embedded(chunk, embedder)
-
-
-def _embedded(chunk: Sequence[Read], embedder: Embedder) -> Iterator[tuple[str, Embedding | LookalikeError]]:
-    embedded = iter(embedder.embed([content.data for _, content in chunk if isinstance(content, Content)]))
-    for file, content in chunk:
-        yield readable(file.path), next(embedded) if isinstance(content, Content) else content
-
-
-def _document(path: str, result: Embedding | LookalikeError, limit: int, minimum: float) -> dict[str, Any]:
-    if isinstance(result, LookalikeError):
-        return {"path": path, "error": {"code": result.code, "message": result.message}}
-    return {"path": path, "labels": result.labels(limit, minimum)}
+    for chunk in chunks(read_ahead(Files(items), references, max_bytes), READ_AHEAD):
+        embedded = iter(embedder.embed([content.data for _, content in chunk if isinstance(content, Content)]))
+        for file, content in chunk:
+            yield readable(file.path), next(embedded) if isinstance(content, Content) else content
 
 
 def _line(document: dict[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Images in, vectors and labels out, and the collection that keeps them."""
+"""From image files to vectors, logits and tags; knows no collection."""

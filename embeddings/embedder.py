@@ -1,4 +1,4 @@
-"""Bytes of images to vectors and labels: the decode pool, the engine and the tagger in one place."""
+"""Embeds images: from bytes to vectors and logits, with the decode pool, the engine and the tagger of one model."""
 
 import io
 import threading
@@ -15,13 +15,15 @@ from embeddings.decode_pool.pool import DecodeLimits, DecodePool, Picture
 from embeddings.engines.base import Engine
 from embeddings.engines.registry import make_engine
 from embeddings.errors import LookalikeError
-from embeddings.imaging.decode import Box, DecodedImage, InputSpec
+from embeddings.imaging.decode import DecodedImage
+from embeddings.imaging.geometry import Box, InputSpec
 from embeddings.models.identity import ModelIdentity
 from embeddings.models.model import Model
 from embeddings.settings import Settings
+from embeddings.tagging.base import TagSource
 from embeddings.tagging.calibration import temperature
 from embeddings.tagging.tag import Tag
-from embeddings.tagging.tagger import Label, Tagger
+from embeddings.tagging.tagger import Tagger
 from embeddings.utils import Closing
 
 BATCH = 32
@@ -29,34 +31,35 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Embedding:
-    """What a picture is to the model: `vector` float32 [dimension], `probabilities` float32 [classes], its facts."""
+    """The output of the model for one image, and facts of the image.
+
+    `vector` is float32 [dimension]; `logits` is float32 [classes], None for a headless model.
+    """
 
     vector: np.ndarray = field(repr=False)
-    probabilities: np.ndarray = field(repr=False)
+    logits: np.ndarray | None = field(repr=False)
     width: int
     height: int
     phash: int
     taken_at: datetime | None
-    tagger: Tagger = field(repr=False)
 
-    def labels(self, limit: int = 5, minimum: float = 0.0) -> tuple[Label, ...]:
-        """Return the most probable classes, best first; none for a headless model."""
-        return self.tagger.labels(self.probabilities, limit, minimum)
 
-    @cached_property
-    def tags(self) -> tuple[Tag, ...]:
-        """The names and categories that reach the threshold, best first."""
-        return self.tagger.tags(self.probabilities)
+def tags_of(embeddings: Sequence[Embedding], source: TagSource) -> list[tuple[Tag, ...]]:
+    """Return the tags that a source gives to images embedded by one model."""
+    if not embeddings:
+        return []
+    logits = [embedding.logits for embedding in embeddings if embedding.logits is not None]
+    return source.tags(np.stack([embedding.vector for embedding in embeddings]), np.stack(logits) if logits else None)
 
 
 class Embedder(Closing):
     """Embeds images with one model; safe to use from several threads.
 
-    The network is loaded when the first image needs it, so that what is already embedded costs no start-up.
+    The network is loaded when the first image needs it, so that work on images that are embedded already starts fast.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Take model, engine, limits and threshold from the settings; load nothing."""
+        """Take model, engine, limits and threshold from the settings; load nothing yet."""
         self._settings = settings
         self._model = Model(settings.model, settings.data)
         self._loading = threading.Lock()
@@ -72,18 +75,25 @@ class Embedder(Closing):
 
     @property
     def spec(self) -> InputSpec:
-        """The pixels that the model takes."""
+        """The model's input."""
         return self._model.card.spec
 
     @property
     def headless(self) -> bool:
-        """Whether the model has no classes, and so gives no tags."""
+        """Whether the model has no classes, and therefore gives no tags."""
         return not self._model.card.classes
+
+    @cached_property
+    def tagger(self) -> Tagger:
+        """The source of labels and tags from the model's logits."""
+        card = self._model.card
+        fitted = temperature(card.identity.fingerprint, self._settings.data)
+        return Tagger(card.classes, fitted, self._settings.min_confidence)
 
     @property
     def vocabulary(self) -> frozenset[str]:
         """Every tag that the model can give."""
-        return self._tagger.vocabulary
+        return self.tagger.vocabulary
 
     @property
     def engine(self) -> Engine:
@@ -92,33 +102,33 @@ class Embedder(Closing):
             return self._engine
 
     def warm_up(self) -> None:
-        """Start the decode processes and load the network, so that the first images find them ready.
+        """Start the decode processes and load the network, so that the first images need not wait for them.
 
-        Raises what would keep every image from being embedded.
+        Raises an error that would prevent every image from being embedded.
         """
-        picture = io.BytesIO()
-        Image.new("RGB", (64, 64), (90, 120, 150)).save(picture, "PNG")
-        for result in self.embed([picture.getvalue()] * self.pool.processes):
+        file = io.BytesIO()
+        Image.new("RGB", (64, 64), (90, 120, 150)).save(file, "PNG")
+        for result in self.embed([file.getvalue()] * self.pool.processes):
             if isinstance(result, LookalikeError):
                 raise result
 
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
-        """Start decoding one image; the future raises ImageError, and what the reading of the picture raises."""
+        """Start decoding one image; the future raises ImageError, and every error of the function that reads it."""
         return self.pool.decode(picture, self.spec, box)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
         """Run the network on decoded images, as one batch."""
         if not decoded:
             return []
-        vectors, logits = self.engine.run(np.stack([image.pixels for image in decoded]))
-        scores = np.empty((len(decoded), 0), np.float32) if logits is None else self._tagger.probabilities(logits)
+        output = self.engine.run(np.stack([image.pixels for image in decoded]))
+        logits = [None] * len(decoded) if output.logits is None else output.logits
         return [
-            Embedding(vector, probabilities, image.width, image.height, image.phash, image.taken_at, self._tagger)
-            for image, vector, probabilities in zip(decoded, vectors, scores, strict=True)
+            Embedding(vector, scores, image.width, image.height, image.phash, image.taken_at)
+            for image, vector, scores in zip(decoded, output.vectors, logits, strict=True)
         ]
 
     def embed(self, images: Sequence[bytes], box: Box | None = None) -> list[Embedding | LookalikeError]:
-        """Return, for each image, its embedding or the ImageError that tells why there is none."""
+        """Return the embedding of each image, or the ImageError that prevented it."""
         futures = [self.submit(data, box) for data in images]
         results: list[Embedding | LookalikeError | None] = [None] * len(images)
         ready: list[tuple[int, DecodedImage]] = []
@@ -140,9 +150,3 @@ class Embedder(Closing):
     @cached_property
     def _engine(self) -> Engine:
         return make_engine(self._model, self._settings.engine, self._settings.device, self._settings.precision)
-
-    @cached_property
-    def _tagger(self) -> Tagger:
-        card = self._model.card
-        fitted = temperature(card.identity.fingerprint, self._settings.data)
-        return Tagger(card.classes, fitted, self._settings.min_confidence)

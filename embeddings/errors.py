@@ -1,4 +1,4 @@
-"""Every error of ours: a stable code for programs and one sentence for people."""
+"""All errors of lookalike: each has a stable code for programs and one sentence for users."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ class LookalikeError(Exception):
     code = "internal"
 
     def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
-        """Take the sentence for the user (default: the class docstring) and the request field it is about."""
+        """Take the sentence for the user (default: the class docstring) and the request field at fault."""
         super().__init__(message or type(self).__doc__)
         self.field = field
 
     @property
     def message(self) -> str:
-        """The sentence that a user is shown."""
+        """The sentence for the user."""
         return str(self)
 
     def __reduce__(self) -> tuple[type, tuple[str], dict[str, Any]]:
-        """Keep `field` and the like when an error crosses a process boundary."""
+        """Keep `field` and other attributes when an error crosses a process boundary."""
         return type(self), (str(self),), dict(vars(self))
 
 
@@ -76,7 +76,7 @@ class UrlUnreachable(LookalikeError):
         temporary: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        """Take whether another attempt may go well, and the seconds that the server asks to wait before it."""
+        """Take whether another attempt may succeed, and the seconds that the server asks to wait before it."""
         super().__init__(message, field=field)
         self.temporary = temporary
         self.retry_after = retry_after
@@ -184,7 +184,7 @@ class RateLimited(UsageError):
     code = "rate_limited"
 
     def __init__(self, message: str | None = None, *, field: str | None = None, retry_after: float = 1.0) -> None:
-        """Take the seconds to wait before another request is taken."""
+        """Take the seconds to wait before the next request."""
         super().__init__(message, field=field)
         self.retry_after = retry_after
 

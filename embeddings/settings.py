@@ -1,4 +1,4 @@
-"""Every environment variable, read once at start-up."""
+"""The settings: environment variables, read once at start-up."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,7 +14,7 @@ PREFIX = "LOOKALIKE_"
 
 
 def _sources(value: Any) -> Any:
-    """Take 'name=path,name=path'."""
+    """Parse 'name=path,name=path'."""
     if not isinstance(value, str):
         return value
     pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
@@ -24,13 +24,13 @@ def _sources(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """Take 'one,two'."""
+    """Parse 'one,two'."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def _network(value: str) -> str:
-    """Take an address, or a network like 10.0.0.0/8."""
-    ip_network(value)  # raises ValueError, which says what is wrong
+    """Check an address, or a network such as 10.0.0.0/8."""
+    ip_network(value)  # raises ValueError with the reason
     return value
 
 
@@ -42,29 +42,34 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
 
-    data: Annotated[Path, Field(description="everything kept on this machine")] = Path("data")
+    data: Annotated[Path, Field(description="folder of all files that lookalike keeps on this machine")] = Path("data")
     milvus_uri: Annotated[
         str,
         Field(description="empty: Milvus Lite under LOOKALIKE_DATA; else http(s)://host:port or a Zilliz Cloud URI"),
     ] = ""
     milvus_token: Annotated[str, Field(description="user:password or API key of the Milvus server", repr=False)] = ""
-    milvus_timeout: Annotated[float, Field(gt=0, description="seconds a call to the store may take")] = 30.0
-    collection: Annotated[str, Field(description="the collection used when none is named")] = "photos"
+    milvus_timeout: Annotated[float, Field(gt=0, description="maximum seconds of a call to the store")] = 30.0
+    collection: Annotated[str, Field(description="collection used when none is given")] = "photos"
     model: Annotated[str, Field(description="a timm name, hf-hub:..., or ARCHITECTURE@FILE.safetensors")] = (
         "tf_efficientnet_lite0"
     )
-    engine: Annotated[Literal["auto", "torch", "openvino"], Field(description="what runs the network")] = "auto"
+    engine: Annotated[
+        Literal["auto", "torch", "openvino"],
+        Field(description="library that runs the network; auto: torch on a GPU, else openvino"),
+    ] = "auto"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 where the processor or GPU has it")
+        Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 where the processor or GPU supports it")
     ] = "auto"
-    max_bytes: Annotated[int, Field(gt=0, description="bytes one image file may have")] = 100_000_000
-    max_pixels: Annotated[int, Field(gt=0, description="pixels one image may have")] = 180_000_000
-    decode_timeout: Annotated[float, Field(gt=0, description="seconds one image may take to decode")] = 20.0
-    decode_memory: Annotated[int, Field(gt=0, description="bytes one decode process may take")] = 1_000_000_000
-    decode_processes: Annotated[int, Field(ge=0, description="decode processes; 0: one a processor")] = 0
+    max_bytes: Annotated[int, Field(gt=0, description="maximum bytes of an image file")] = 100_000_000
+    max_pixels: Annotated[int, Field(gt=0, description="maximum pixels of an image")] = 180_000_000
+    decode_timeout: Annotated[float, Field(gt=0, description="maximum seconds to decode an image")] = 20.0
+    decode_memory: Annotated[int, Field(gt=0, description="maximum bytes of memory of a decode process")] = (
+        1_000_000_000
+    )
+    decode_processes: Annotated[int, Field(ge=0, description="number of decode processes; 0: one per processor")] = 0
     min_confidence: Annotated[
-        float, Field(ge=0, le=1, description="confidence from which a label is stored as a tag")
+        float, Field(ge=0, le=1, description="lowest confidence of a label that is stored as a tag")
     ] = 0.2
     libraries: Annotated[
         dict[str, str],
@@ -73,12 +78,12 @@ class Settings(BaseSettings):
         Field(description="folders, lists and buckets that jobs may read: name=path,..."),
     ] = {}
     redis_url: Annotated[
-        str, Field(description="empty: jobs run in the process that serves; else Celery workers take them", repr=False)
+        str, Field(description="empty: jobs run in the service itself; else Celery workers run them", repr=False)
     ] = ""
     visibility_timeout: Annotated[
-        int, Field(ge=4, description="seconds after which the work of a worker that vanished is given to another")
+        int, Field(ge=4, description="seconds after which the work of a lost worker is given to another")
     ] = 300
-    chunk: Annotated[int, Field(ge=32, le=256, description="images a worker takes at a time")] = 256
+    chunk: Annotated[int, Field(ge=32, le=256, description="images that a worker takes at a time")] = 256
     api_keys: Annotated[
         tuple[KeyEntry, ...],
         NoDecode,
@@ -89,37 +94,44 @@ class Settings(BaseSettings):
         tuple[str, ...],
         NoDecode,
         BeforeValidator(_listed),
-        Field(description="host names the service answers to beside loopback's: name,..."),
+        Field(description="host names of the service, besides those of loopback: name,..."),
     ] = ()
     trusted_proxies: Annotated[
         tuple[Annotated[str, AfterValidator(_network)], ...],
         NoDecode,
         BeforeValidator(_listed),
-        Field(description="proxies whose X-Forwarded-For and -Proto are believed: address or network,..."),
+        Field(description="proxies whose X-Forwarded-For and -Proto headers are trusted: address or network,..."),
     ] = ("127.0.0.1", "::1")
     rate_limit: Annotated[
-        int, Field(ge=0, le=1_000_000, description="requests a minute of one key, or one address without; 0: any")
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="maximum requests per minute of an API key, or of an address without a key; 0: unlimited",
+        ),
     ] = 3000
     cors_origins: Annotated[
         tuple[Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.\[\]:-]+$")], ...],
         NoDecode,
         BeforeValidator(_listed),
-        Field(description="sites whose pages may use the service: https://shop.example.org,..."),
+        Field(description="sites whose pages may call the service: https://shop.example.org,..."),
     ] = ()
     metrics_port: Annotated[
         int,
         Field(
             ge=0,
             le=65535,
-            description="where figures are shown to Prometheus; 0: at /metrics of the service, nowhere of a worker",
+            description="port of the Prometheus metrics; 0: /metrics of the service, none for a worker",
         ),
     ] = 0
-    metrics_host: Annotated[str, Field(description="address of that port")] = "127.0.0.1"
-    queue: Annotated[int, Field(gt=0, description="queries that may wait in the service before it answers busy")] = 256
+    metrics_host: Annotated[str, Field(description="address of the metrics port")] = "127.0.0.1"
+    queue: Annotated[
+        int, Field(gt=0, description="maximum queries that wait in the service before it answers busy")
+    ] = 256
 
 
 def read_settings() -> Settings:
-    """Return the settings of the environment.
+    """Return the settings from the environment.
 
     Raises UsageError naming every variable with a wrong value.
     """
@@ -130,7 +142,7 @@ def read_settings() -> Settings:
 
 
 def _fault(error: ErrorDetails) -> str:
-    """Say what is wrong with a variable, and what it is unless that is nobody's business."""
+    """Return what is wrong with a variable, with its value unless that is secret."""
     name = str(error["loc"][0])
     secret = name in Settings.model_fields and not Settings.model_fields[name].repr
     return f"{PREFIX}{name.upper()}: {error['msg']}" + ("" if secret else f" (it is {error['input']!r})")

@@ -1,4 +1,4 @@
-"""Small helpers that every room uses: closing, processors, files written whole."""
+"""Helpers that every package uses: closing, counting processors, atomic writes."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Closing(ABC):
-    """A context manager that closes itself."""
+    """A context manager that calls `close` at its end."""
 
     def __enter__(self) -> Self:
         return self
@@ -28,7 +28,7 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held."""
+        """Release all resources."""
 
 
 def processors() -> int:
@@ -37,7 +37,7 @@ def processors() -> int:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` under a temporary name beside `path`, then rename it, so that no reader sees half a file.
+    """Write `data` to a temporary file beside `path`, then rename it, so that no reader sees half a file.
 
     Raises DiskFull, or StoreUnavailable where the directory cannot be written.
     """
@@ -56,8 +56,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def storage_error(error: OSError, path: Path) -> DiskFull | StoreUnavailable:
-    """Return the error of ours that says which path could not be written and what to do."""
+    """Return an error that names the path that could not be written and tells what to do."""
     if error.errno in FULL:
-        return DiskFull(f"no space is left for {path}: free some and run the same again, nothing that was done is lost")
+        return DiskFull(f"no space is left for {path}: free some space and try again; completed work is kept")
     reason = os.strerror(error.errno) if error.errno else str(error)
     return StoreUnavailable(f"cannot write {path}: {reason}; set LOOKALIKE_DATA to a folder that can be written")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from embeddings.embedder import Embedding
+from embeddings.tagging.tag import Tag
 from store.records import Row
 
 
@@ -26,7 +27,9 @@ def row_id(source: str, path: str) -> str:
     return hashlib.sha256(f"{source}\0{path}".encode()).hexdigest()[:32]
 
 
-def embedded_row(identity: str, info: FileInfo, embedding: Embedding, meta: Mapping[str, Any] | None = None) -> Row:
+def embedded_row(
+    identity: str, info: FileInfo, embedding: Embedding, tags: tuple[Tag, ...], meta: Mapping[str, Any] | None = None
+) -> Row:
     """Return the row of a file that was embedded now."""
     return Row(
         id=identity,
@@ -35,7 +38,7 @@ def embedded_row(identity: str, info: FileInfo, embedding: Embedding, meta: Mapp
         content_hash=info.content_hash,
         phash=embedding.phash,
         vector=embedding.vector,
-        tags=embedding.tags,
+        tags=tags,
         width=embedding.width,
         height=embedding.height,
         bytes=info.bytes,

@@ -9,7 +9,6 @@ import numpy as np
 
 from embeddings.errors import NotFound, StoreUnavailable
 from embeddings.models.identity import ModelIdentity
-from embeddings.tagging.tag import Tag
 from embeddings.utils import Closing
 from store.base import Collection, CollectionInfo
 from store.milvus.filters import storable
@@ -207,7 +206,7 @@ def _stored(row: Row) -> Row:
     return replace(
         row,
         vector=normalised(row.vector),
-        tags=tuple(Tag(tag.name, round(tag.confidence, 4)) for tag in row.tags),
+        tags=tuple(replace(tag, confidence=round(tag.confidence, 4)) for tag in row.tags),
         taken_at=None if row.taken_at is None else row.taken_at.replace(microsecond=0),
         meta=json.loads(json.dumps(row.meta)),
     )

@@ -16,6 +16,7 @@ from api.schemas.requests import NewImage
 from api.schemas.responses import ImageOut, ImagesPage
 from api.schemas.serialize import image, image_address
 from api.services.service import Service
+from embeddings.embedder import tags_of
 from embeddings.errors import UsageError
 from store.image_files import StagedUpload
 from store.locations import UPLOAD
@@ -85,7 +86,8 @@ async def _row(service: Service, new: NewImage, upload: Upload, name: str, stage
     if known:
         return copied_row(row_id, info, known, new.meta)
     seen = await service.embed(staged.path.read_bytes)
-    return embedded_row(row_id, info, seen.embedding, new.meta)
+    (tags,) = tags_of([seen.embedding], service.embedder.tagger)
+    return embedded_row(row_id, info, seen.embedding, tags, new.meta)
 
 
 def _file_name(given: str) -> str:

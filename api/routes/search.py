@@ -94,7 +94,7 @@ async def find(service: Service, query: SearchQuery, upload: Upload | None = Non
             search=milliseconds(answer.found.seconds),
             total=milliseconds(time.perf_counter() - started),
         ),
-        labels=seen.embedding.labels(LABELS) if seen else [],
+        labels=service.embedder.tagger.labels(seen.embedding.logits, LABELS) if seen else [],
         results=[result(hit, name) for hit in answer.found.hits if score(hit) >= query.min_score],
     )
 

@@ -16,6 +16,7 @@ from api.schemas.responses import FacetsPage, ItemError, TagCount, Tagged, TagsA
 from api.schemas.serialize import milliseconds
 from api.services.service import EmbeddedImage, Service
 from embeddings.errors import Busy, ImageError, LookalikeError, UrlBlocked, UrlUnreachable, UsageError
+from embeddings.tagging.tagger import Tagger
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["tags"])
 
@@ -60,7 +61,7 @@ async def tag(request: Request, service: ServiceDep) -> TagsAnswer:
             network=milliseconds(sum(one.network for one in times)),
             total=milliseconds(total),
         ),
-        images=[_item(name, one, query) for name, one in zip(names, seen, strict=True)],
+        images=[_item(name, one, service.embedder.tagger, query) for name, one in zip(names, seen, strict=True)],
         note=NO_LABELS if service.embedder.headless else None,
     )
 
@@ -83,10 +84,10 @@ async def _fetch(service: Service, gate: asyncio.Semaphore, url: str) -> Embedde
         return error
 
 
-def _item(name: str, seen: EmbeddedImage | LookalikeError, query: TagsQuery) -> Tagged | Untagged:
+def _item(name: str, seen: EmbeddedImage | LookalikeError, tagger: Tagger, query: TagsQuery) -> Tagged | Untagged:
     if isinstance(seen, LookalikeError):
         return Untagged(path=name, error=ItemError(code=seen.code, message=public_text(seen)))
-    return Tagged(path=name, labels=seen.embedding.labels(query.limit, query.min_confidence))
+    return Tagged(path=name, labels=tagger.labels(seen.embedding.logits, query.limit, query.min_confidence))
 
 
 @router.get("/tags", responses=problems(404, 422, 503))

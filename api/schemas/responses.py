@@ -8,9 +8,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from api.api_keys import Scope
-from embeddings.tagging.tag import Tag
 from embeddings.tagging.tagger import Label
 from indexer.jobs.base import JobStatus
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A name for what a picture shows, with its calibrated probability in 0..1."""
+
+    name: str
+    confidence: float
 
 
 @dataclass(frozen=True)  # an answer has them by the dozen, and a BaseModel takes three times as long to make

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from api.schemas.responses import ImageOut, Result
+from api.schemas.responses import ImageOut, Result, Tag
 from store.locations import display_path, readable
 from store.records import Hit, Row
 
@@ -17,7 +17,7 @@ def result(hit: Hit, collection: str) -> Result:
         id=row.id,
         score=score(hit),
         path=display_path(row),
-        tags=row.tags,
+        tags=[Tag(tag.name, tag.confidence) for tag in row.tags],
         width=row.width,
         height=row.height,
         taken_at=row.taken_at,
@@ -37,7 +37,7 @@ def image(row: Row, collection: str) -> ImageOut:
         id=row.id,
         source=readable(row.source),
         path=display_path(row),
-        tags=row.tags,
+        tags=[Tag(tag.name, tag.confidence) for tag in row.tags],
         width=row.width,
         height=row.height,
         bytes=row.bytes,

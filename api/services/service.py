@@ -26,6 +26,7 @@ from embeddings.errors import StoreUnavailable
 from embeddings.imaging.decode import Box, DecodedImage, InputSpec
 from embeddings.models.identity import ModelIdentity
 from embeddings.settings import Settings
+from embeddings.tagging.tagger import Tagger
 from embeddings.utils import processors
 from embeddings.web.fetcher import WebFetcher
 from store.base import Collection, Store
@@ -54,6 +55,8 @@ class ImageEmbedder(Protocol):
 
     @property
     def identity(self) -> ModelIdentity: ...
+    @property
+    def tagger(self) -> Tagger: ...
     @property
     def vocabulary(self) -> frozenset[str]: ...
     @property

@@ -1,4 +1,4 @@
-"""The pool of decode processes: a bad image costs itself and its process, never the caller or the other images."""
+"""The pool of decode processes: a bad image fails alone, without harm to the caller or to other images."""
 
 import threading
 import time
@@ -14,13 +14,15 @@ from embeddings.imaging.decode import Box, DecodedImage, InputSpec
 from embeddings.utils import Closing, processors
 
 T = TypeVar("T")
-Picture = bytes | Callable[[], bytes]  # the bytes of an image file, or what reads them when it is its turn
+Picture = (
+    bytes | Callable[[], bytes]
+)  # the bytes of an image file, or a function that reads them when a process is free
 Arguments = Callable[[], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What one image may cost: bytes of the file, pixels, seconds, and bytes of memory on top of the process's own."""
+    """Limits for one image: bytes of the file, pixels, seconds, and bytes of memory on top of the process's own."""
 
     max_bytes: int
     max_pixels: int
@@ -29,15 +31,15 @@ class DecodeLimits:
 
 
 class DecodePool(Closing):
-    """Decodes images in child processes, which are started when they are needed; safe to use from several threads.
+    """Decodes images in child processes, which are started on demand; safe to use from several threads.
 
-    Images wait in a queue without a bound: who has many hands in a few more than there are processes. The futures
-    raise only errors of ours: ImageError, or LookalikeError where processes cannot start or the pool was closed; and
-    whatever the reading of a picture raises.
+    The queue is unbounded; callers limit how many images they submit. The futures raise ImageError for an image that
+    cannot be decoded, LookalikeError where processes cannot start or the pool was closed, and every error of the
+    function that reads an image.
     """
 
     def __init__(self, limits: DecodeLimits, processes: int = 0) -> None:
-        """Take the limits and the number of processes (0: one a processor); start nothing."""
+        """Take the limits and the number of processes (0: one per processor); start nothing."""
         self._limits = limits
         self.processes = processes or processors()
         self._executor = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
@@ -45,19 +47,19 @@ class DecodePool(Closing):
         self._decoders: set[DecodeProcess] = set()
         self._idle: list[DecodeProcess] = []
         self._closed = False
-        self.seconds = 0.0  # that decode processes were at work
+        self.seconds = 0.0  # decode time, summed over all processes
 
     def decode(self, picture: Picture, spec: InputSpec, box: Box | None = None) -> Future[DecodedImage]:
         """Start decoding an image (the part of it in `box`) to the model's input."""
-        most = self._limits.max_pixels
-        return self._run(decode.decode, lambda: (self._read(picture), spec), max_pixels=most, box=box)
+        max_pixels = self._limits.max_pixels
+        return self._run(decode.decode, lambda: (self._read(picture), spec), max_pixels=max_pixels, box=box)
 
     def thumbnail(self, picture: Picture, side: int) -> Future[bytes]:
-        """Start making a small upright JPEG of an image, its longer side at most `side`."""
+        """Start making a small upright JPEG of an image, its longer side `side` at maximum."""
         return self._run(decode.thumbnail, lambda: (self._read(picture), side), max_pixels=self._limits.max_pixels)
 
     def close(self) -> None:
-        """End all processes at once and wait for them; what is not done yet fails."""
+        """End all processes at once and wait for them; images that are not decoded yet fail."""
         with self._lock:
             self._closed = True
             for decoder in self._decoders:
@@ -68,7 +70,7 @@ class DecodePool(Closing):
         self._decoders.clear()
 
     def _run(self, function: Callable[..., T], args: Arguments, **named: Any) -> Future[T]:
-        """Start calling an importable function in a child process; `args` gives what it takes when it is its turn."""
+        """Start calling an importable function in a child process; `args` is called when the process is free."""
         with self._lock:
             if self._closed:
                 raise _stopped()
@@ -76,12 +78,12 @@ class DecodePool(Closing):
 
     def _call(self, function: Callable[..., T], args: Arguments, named: dict[str, Any]) -> T:
         if self._closed:
-            raise _stopped()  # whoever wanted the picture has gone, and may have taken its file along
-        taken = args()
+            raise _stopped()  # the caller has gone, and may have closed the image's file
+        values = args()
         decoder = self._take()
         began = time.perf_counter()
         try:
-            return decoder.call(function, taken, named, self._limits.seconds)
+            return decoder.call(function, values, named, self._limits.seconds)
         except LookalikeError:
             if self._closed:  # killed by us, not by the image
                 raise _stopped() from None
@@ -92,12 +94,12 @@ class DecodePool(Closing):
     def _read(self, picture: Picture) -> bytes:
         data = picture() if callable(picture) else picture
         if len(data) > self._limits.max_bytes:
-            sizes = f"The file has {len(data):,} bytes; at most {self._limits.max_bytes:,} are allowed."
-            raise ImageTooLarge(sizes)
+            limit = self._limits.max_bytes
+            raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limit:,} are allowed.")
         return data
 
     def _take(self) -> DecodeProcess:
-        """Return a living decoder that nobody else uses, the one used last if there is one."""
+        """Return a free process, the one used last if there is one, else a new one."""
         with self._lock:
             if self._closed:
                 raise _stopped()

@@ -1,4 +1,4 @@
-"""One decode process as its parent sees it: started, called, killed when it takes too long."""
+"""Starts one decode process, calls functions in it and kills it when a call takes too long."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ SINGLE_THREAD_ENV = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLO
 
 
 class DecodeProcess:
-    """A child process that runs functions; used by one thread at a time, but for `kill`.
+    """A child process that runs functions; used by one thread at a time, except `kill`.
 
     It is started as `python -m embeddings.decode_pool.sandbox`, not by multiprocessing: so it imports nothing of the
-    program that it decodes for, and shares no lock with other processes that one of them could die holding. Start it
-    in a thread that lives as long as it: on Linux it dies with that thread.
+    main program, and shares no lock that another process could hold when it dies. Start it in a thread that outlives
+    it: on Linux the process dies with that thread.
     """
 
     def __init__(self, memory: int) -> None:
@@ -32,33 +32,33 @@ class DecodeProcess:
         with theirs:
             numbers = theirs.fileno(), shared, os.getpid(), memory
             try:
-                self._process = subprocess.Popen(  # noqa: S603 - no shell, and every part is ours
+                self._process = subprocess.Popen(  # noqa: S603 - no shell, and no part comes from outside
                     [sys.executable, "-P", "-m", "embeddings.decode_pool.sandbox", *map(str, numbers)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     env=os.environ | SINGLE_THREAD_ENV | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                     pass_fds=[theirs.fileno(), shared],
-                    process_group=0,  # Ctrl-C at the terminal is for the parent alone
+                    process_group=0,  # only the parent handles Ctrl-C
                 )
             except OSError as error:
                 ours.close()
                 os.close(shared)
                 raise LookalikeError(f"cannot start a process that decodes images: {error}") from error
         self._connection = Connection(ours.detach())
-        self._handover = ResponseBuffer(shared)
+        self._buffer = ResponseBuffer(shared)
         self._ready = False
-        self._spent = False  # by its own account, or because it was killed, which takes effect a moment later
+        self._spent = False  # it reported so, or was killed, which takes effect a moment later
 
     @property
     def usable(self) -> bool:
-        """Whether the process lives and has not piled up memory."""
+        """Whether the process is alive and has not accumulated memory."""
         return not self._spent and self._process.poll() is None
 
     def call(self, function: Callable[..., T], args: tuple[Any, ...], named: Mapping[str, Any], seconds: float) -> T:
-        """Return what the function, which the process must be able to import, returns there.
+        """Return the result of a function, which the process must be able to import.
 
-        Raises what it raises if that is an error of ours, and ImageUndecodable where it fails otherwise, dies or takes
-        longer than `seconds`. Raises LookalikeError if the process does not start.
+        A LookalikeError of the function is raised as it is. Raises ImageUndecodable if the function fails otherwise,
+        the process dies or the call takes longer than `seconds`, and LookalikeError if the process does not start.
         """
         self._wait_until_ready()
         try:
@@ -66,7 +66,7 @@ class DecodeProcess:
             if not self._connection.poll(seconds):
                 self.kill()
                 raise ImageUndecodable(f"Decoding the file took longer than {seconds:g} seconds.")
-            value, error, self._spent = self._handover.read(self._connection.recv_bytes())
+            value, error, self._spent = self._buffer.read(self._connection.recv_bytes())
         except (EOFError, OSError) as broken:
             self.kill()
             raise ImageUndecodable("The decoder crashed on this file.") from broken
@@ -75,16 +75,16 @@ class DecodeProcess:
         return value
 
     def kill(self) -> None:
-        """End the process at once, whatever it is doing."""
+        """End the process at once, even while it is busy."""
         self._spent = True
         self._process.kill()
 
     def close(self) -> None:
-        """End the process and release what belongs to it."""
+        """End the process and release its connection and memory."""
         self.kill()
         self._process.wait()
         self._connection.close()
-        self._handover.close()
+        self._buffer.close()
 
     def _wait_until_ready(self) -> None:
         if self._ready:

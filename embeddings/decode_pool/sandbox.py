@@ -1,7 +1,6 @@
-"""The inside of a decode process: it limits itself, then runs one function after another for its parent.
+"""The program of a decode process: it limits itself, then runs one function after another for its parent.
 
-Started as `python -m embeddings.decode_pool.sandbox SOCKET SHARED PARENT MEMORY`; it knows nothing but Pillow
-and numpy.
+Started as `python -m embeddings.decode_pool.sandbox SOCKET SHARED PARENT MEMORY`. It imports only Pillow and numpy.
 """
 
 import contextlib
@@ -17,91 +16,91 @@ from typing import Any
 
 from PIL import AvifImagePlugin, Image
 
-import embeddings.imaging.decode  # noqa: F401 - loaded before memory is counted and the first image comes
+import embeddings.imaging.decode  # noqa: F401 - loaded before memory is measured and the first image comes
 from embeddings.decode_pool.shared_memory import ResponseBuffer
 from embeddings.errors import ImageUndecodable, LookalikeError
 
 PR_SET_PDEATHSIG = 1
-NICENESS = 10  # the network, which waits for no one else, goes before: its cores do not wait for each other then
+NICENESS = 10  # the network has priority: its cores do not wait for each other then
 STATM = Path("/proc/self/statm")
 
 
-def serve(connection: Connection, handover: ResponseBuffer, memory: int) -> None:
-    """Answer the parent's calls until it hangs up, never taking more than `memory` bytes above what is taken now.
+def serve(connection: Connection, buffer: ResponseBuffer, memory: int) -> None:
+    """Answer the parent's calls until it closes the connection, with `memory` bytes above the present use at maximum.
 
-    A call is (function, arguments, named arguments), an answer (value, error, spent): spent says that so much memory
-    is still held that another process should take this one's place. An answer before the first call says: ready.
+    A call is (function, arguments, named arguments), an answer (value, error, spent). `spent` tells that the process
+    still holds so much memory that another one should replace it. An answer before the first call means: ready.
     """
     start = _address_space()
     _limit_address_space(start, memory)
-    connection.send_bytes(handover.write((None, None, False)))
+    connection.send_bytes(buffer.write((None, None, False)))
     while True:
         try:
             function, args, named = connection.recv()
         except (EOFError, ConnectionError):
             return
         value, error = _outcome(function, args, named, memory)
-        del args  # the image's bytes; the trace of an error would keep its pixels too
+        del args  # frees the image's bytes; the traceback of an error would keep its pixels too
         if error is not None:
             error.__traceback__ = error.__context__ = error.__cause__ = None
-        connection.send_bytes(handover.write((value, error, _address_space() > start + memory // 2)))
+        connection.send_bytes(buffer.write((value, error, _address_space() > start + memory // 2)))
 
 
 def _outcome(
     function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], memory: int
 ) -> tuple[Any, LookalikeError | None]:
-    """Return the function's result, or an error of ours."""
+    """Return the function's result, or its error as a LookalikeError."""
     try:
         return function(*args, **named), None
     except LookalikeError as error:
         return None, error
     except MemoryError:
         return None, ImageUndecodable(f"The image needs more memory than the {memory:,} bytes that decoding may take.")
-    except Exception as error:  # one image must not end the others' process, whatever is wrong with it
+    except Exception as error:  # no image may end the process
         return None, ImageUndecodable(f"The image could not be decoded: {type(error).__name__}: {error}")
 
 
 def _address_space() -> int:
-    """Return the bytes of address space in use; 0 where the system does not say."""
+    """Return the bytes of address space in use; 0 where the system does not tell."""
     return int(STATM.read_text().split()[0]) * resource.getpagesize() if STATM.exists() else 0
 
 
 def _limit_address_space(used: int, memory: int) -> None:
     if used:
-        with contextlib.suppress(OSError, ValueError):  # macOS refuses, and a hard limit may be lower already
+        with contextlib.suppress(OSError, ValueError):  # macOS refuses, and the hard limit may be lower
             resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
 
 
 def _die_with(parent: int) -> None:
-    """Have this process killed when its parent dies, even while a decoder is busy.
+    """Have this process killed when its parent dies, even while it decodes.
 
-    Elsewhere than on Linux it ends when it next reads from the parent.
+    On other systems than Linux it ends when it next reads from the parent.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before that
+        if os.getppid() != parent:  # the parent died before that
             sys.exit()
 
 
-def _be_quiet() -> None:
-    """Drop what C libraries write to the terminal about damaged files."""
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stderr.fileno())
+def _silence_stderr() -> None:
+    """Discard messages that C libraries write to the terminal about damaged files."""
+    with Path(os.devnull).open("w") as null:
+        os.dup2(null.fileno(), sys.stderr.fileno())
 
 
 def main() -> None:
-    """Set this process up and serve the parent on the socket it gave."""
+    """Set this process up and serve the parent on the given socket."""
     socket, shared, parent, memory = map(int, sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _die_with(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a process for each processor is enough
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a process per processor
     Image.init()
-    handover = ResponseBuffer(shared)
+    buffer = ResponseBuffer(shared)
     with Connection(socket) as connection:
-        _be_quiet()
-        serve(connection, handover, memory)
+        _silence_stderr()
+        serve(connection, buffer, memory)
 
 
 if __name__ == "__main__":

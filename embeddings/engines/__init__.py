@@ -1,1 +1,1 @@
-"""Engines: each runs a network on one kind of hardware, behind one interface."""
+"""Engines: each runs networks with one library, behind one interface."""

@@ -1,22 +1,32 @@
-"""What every engine does."""
+"""The interface of all engines."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 
+@dataclass(frozen=True)
+class EngineOutput:
+    """The output of a network for a batch of n images.
+
+    `vectors` is float32 [n, dimension], L2-normalised. `logits` is float32 [n, classes], None for a headless model.
+    `features` is float32 [n, channels, rows, columns], the maps before pooling, None where the engine gives none.
+    """
+
+    vectors: np.ndarray
+    logits: np.ndarray | None = None
+    features: np.ndarray | None = None
+
+
 class Engine(Protocol):
     """Runs one network; safe to call from several threads."""
 
-    name: str  # for people: what runs where, at which precision
+    name: str  # shown to users: library, device and precision
 
     @property
     def device_memory(self) -> int:
-        """The bytes that the network and its work take of a GPU's memory; 0 without one."""
+        """The bytes of GPU memory that the network and its buffers take; 0 without a GPU."""
 
-    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Turn pixels into vectors and logits.
-
-        Takes uint8 [n, height, width, 3], n >= 1. Returns float32 vectors [n, dimension], L2-normalised, and float32
-        logits [n, classes], None for a headless model.
-        """
+    def run(self, pixels: np.ndarray) -> EngineOutput:
+        """Run the network on pixels: uint8 [n, height, width, 3], n >= 1."""

@@ -1,4 +1,4 @@
-"""OpenVINO on the processor: the network as compiled graphs, normalisation included."""
+"""Runs a network with OpenVINO on the processor, as compiled graphs that include normalisation."""
 
 import errno
 import sys
@@ -11,6 +11,7 @@ from shutil import disk_usage
 
 import numpy as np
 
+from embeddings.engines.base import EngineOutput
 from embeddings.errors import ModelError
 from embeddings.models.model import Model
 from embeddings.utils import storage_error
@@ -20,37 +21,37 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
 
-# Images a stream takes at once. A fixed shape and a stream a core are a quarter to a third faster than batches of any
-# size on all cores together, where each core waits for the others (benchmarks/engines.py).
+# Images per request. A fixed shape and one stream per core are a quarter to a third faster than batches of any size on
+# all cores together, where each core waits for the others (benchmarks/engines.py).
 BULK = 2
-ROOM = 200_000_000  # bytes; with less, a failed save is a full disk
+ROOM = 200_000_000  # bytes; with less free space, a failed save counts as a full disk
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 Outputs = list[np.ndarray]
 
 
 class OpenVinoEngine:
-    """Compiles the converted network for this processor, once for bulk (a stream a core) and once for single images."""
+    """Compiles the converted network for this processor: once for bulk (a stream per core), once for single images."""
 
     def __init__(self, model: Model, precision: str) -> None:
-        """Load `model`, converted once and kept in its directory.
+        """Load `model`, which is converted once and kept in its directory.
 
-        `precision` is auto, fp32 or bf16; auto takes bf16 where the processor computes in it.
+        `precision` is auto, fp32 or bf16; auto takes bf16 where the processor supports it.
         Raises ModelError if the network cannot be converted or the processor lacks bf16.
         """
         core = openvino.Core()
-        chosen = _precision(core, precision)
+        resolved = _precision(core, precision)
         core.set_property({"CACHE_DIR": str(model.directory / "compiled")})
-        core.set_property("CPU", {"INFERENCE_PRECISION_HINT": PRECISIONS[chosen]})
+        core.set_property("CPU", {"INFERENCE_PRECISION_HINT": PRECISIONS[resolved]})
         path = _converted(model)
-        self.name = f"openvino cpu {chosen}"
+        self.name = f"openvino cpu {resolved}"
         self._single = _compiled(core, path, 1, "LATENCY").create_infer_request()
         bulk = _compiled(core, path, BULK, "THROUGHPUT")
         streams = bulk.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        # two for each stream: it goes on with the second while the interpreter has not come round to the first
+        # two per stream: it runs the second while the interpreter has not yet collected the first
         self._requests = [bulk.create_infer_request() for _ in range(2 * streams)]
-        # one caller at a time: OpenVINO's binding locks up where two threads make their first tensors at once, and
-        # batches that begin in the streams another one leaves are no faster
+        # one caller at a time: OpenVINO's binding deadlocks where two threads create their first tensors at once, and
+        # overlapping batches are no faster
         self._lock = threading.Lock()
 
     @property
@@ -58,17 +59,16 @@ class OpenVinoEngine:
         """See Engine."""
         return 0
 
-    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def run(self, pixels: np.ndarray) -> EngineOutput:
         """See Engine."""
         whole = len(pixels) - len(pixels) % BULK
         with self._lock:
             parts = self._in_bulk([pixels[i : i + BULK] for i in range(0, whole, BULK)])
-            parts += [self._alone(pixels[i : i + 1]) for i in range(whole, len(pixels))]
-        outputs = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-        return outputs[0], outputs[1] if len(outputs) > 1 else None
+            parts += [self._one(pixels[i : i + 1]) for i in range(whole, len(pixels))]
+        return EngineOutput(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def _in_bulk(self, batches: Sequence[np.ndarray]) -> list[Outputs]:
-        """Run batches of BULK images, each request taking every n-th of them."""
+        """Run batches of BULK images; each request takes every n-th batch."""
         results: list[Outputs] = []
         busy: deque[openvino.InferRequest] = deque()
         for i, batch in enumerate(batches):
@@ -79,13 +79,13 @@ class OpenVinoEngine:
             busy.append(request)
         return results + [_waited(request) for request in busy]
 
-    def _alone(self, pixels: np.ndarray) -> Outputs:
+    def _one(self, pixels: np.ndarray) -> Outputs:
         self._single.start_async([np.ascontiguousarray(pixels)])
         return _waited(self._single)
 
 
 def _waited(request: openvino.InferRequest) -> Outputs:
-    """Return what a started request gives; its own memory is used again by the next."""
+    """Return a copy of a request's outputs; the next run reuses their memory."""
     request.wait()
     return [output.data.copy() for output in request.output_tensors]
 
@@ -96,13 +96,13 @@ def _compiled(core: openvino.Core, path: Path, batch: int, hint: str) -> openvin
     return core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": hint})
 
 
-def _precision(core: openvino.Core, asked: str) -> str:
+def _precision(core: openvino.Core, precision: str) -> str:
     has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if asked == "bf16" and not has_bf16:
+    if precision == "bf16" and not has_bf16:
         raise ModelError("this processor does not compute in bf16: set LOOKALIKE_PRECISION to auto or fp32")
-    if asked == "auto":
+    if precision == "auto":
         return "bf16" if has_bf16 else "fp32"
-    return asked
+    return precision
 
 
 def _converted(model: Model) -> Path:
@@ -110,14 +110,14 @@ def _converted(model: Model) -> Path:
     path = model.directory / f"openvino-{openvino.get_version().split('-')[0]}" / "network.xml"
     if path.is_file():
         return path
-    import torch  # noqa: PLC0415 - not needed once the network is converted
+    import torch  # noqa: PLC0415 - only needed to convert the network
 
     spec = model.card.spec
     network = model.take_network()
     example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # tracing warns of every Python branch in timm's code
+            warnings.simplefilter("ignore")  # tracing warns about every Python branch in timm's code
             graph = openvino.convert_model(
                 network, example_input=example, input=[([-1, spec.height, spec.width, 3], openvino.Type.u8)]
             )
@@ -128,7 +128,7 @@ def _converted(model: Model) -> Path:
 
 
 def _save(graph: openvino.Model, path: Path) -> None:
-    """Save the graph: weights first, then the file that is looked for, so that a crash leaves nothing half done."""
+    """Save the graph, weights first: `_converted` looks for the other file, so a crash leaves no half graph."""
     partial = path.with_name(f"partial-{threading.get_native_id()}.xml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _save(graph: openvino.Model, path: Path) -> None:
 
 
 def _write(graph: openvino.Model, path: Path) -> None:
-    """Write the graph. Raises OSError, where OpenVINO itself says of a full disk no more than 'iostream error'."""
+    """Write the graph. Raises OSError; OpenVINO itself reports a full disk as 'iostream error'."""
     try:
         openvino.save_model(graph, path, compress_to_fp16=False)
     except RuntimeError as error:

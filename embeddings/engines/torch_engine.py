@@ -1,21 +1,22 @@
-"""torch on CUDA or the processor."""
+"""Runs a network with torch, on CUDA or the processor."""
 
 import threading
 
 import numpy as np
 import torch
 
+from embeddings.engines.base import EngineOutput
 from embeddings.errors import ModelError
 from embeddings.models.model import Model
 
 
 class TorchEngine:
-    """Runs the network eagerly in channels_last, under autocast where it computes in bf16."""
+    """Runs the network eagerly in channels_last, under autocast for bf16."""
 
     def __init__(self, model: Model, device: str, precision: str) -> None:
         """Load `model` on `device` (auto, cpu, cuda or cuda:N) at `precision` (auto, fp32 or bf16).
 
-        Raises ModelError if the device is not there.
+        Raises ModelError if the device does not exist.
         """
         self._device = _device(device)
         bf16 = precision == "bf16" or (precision == "auto" and _has_bf16(self._device))
@@ -29,12 +30,11 @@ class TorchEngine:
         """See Engine."""
         return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
 
-    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def run(self, pixels: np.ndarray) -> EngineOutput:
         """See Engine."""
         with self._lock, torch.inference_mode(), self._autocast:
             outputs = self._network(torch.from_numpy(pixels).to(self._device))
-        arrays = [output.to(torch.float32).cpu().numpy() for output in outputs]
-        return arrays[0], arrays[1] if len(arrays) > 1 else None
+        return EngineOutput(*(output.to(torch.float32).cpu().numpy() for output in outputs))
 
 
 def cuda_works() -> bool:

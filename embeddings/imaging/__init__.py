@@ -1,1 +1,1 @@
-"""The one decode path: from the bytes of a file to the pixels that a network takes."""
+"""The one decode path: from the bytes of a file to the input of a network."""

@@ -1,4 +1,4 @@
-"""Pixels of any kind that Pillow knows to plain grey or RGB, composed over white, without a large copy."""
+"""Converts images of any Pillow mode to grey or RGB, composed over white, without a large copy."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ BAND = 1 << 20  # pixels converted at a time
 PLAIN = frozenset({"L", "RGB"})
 DIRECT = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 WITH_ALPHA = frozenset({"LA", "PA", "RGBA", "RGBa"})
-CEILINGS = (1, 255, 65535)  # what white is in pictures of plain numbers
+CEILINGS = (1, 255, 65535)  # values of white in images of plain numbers
 
 Convert = Callable[[Image.Image], Image.Image]
 
@@ -20,8 +20,8 @@ Convert = Callable[[Image.Image], Image.Image]
 def to_rgb(image: Image.Image, shrink: float) -> tuple[Image.Image, int]:
     """Return a loaded image in mode L or RGB, made smaller by a whole factor, and that factor.
 
-    `shrink` is how many times smaller the caller will make it; it is left at least twice as large as that. An image
-    that is L or RGB already is returned as it is.
+    `shrink` is how many times smaller the caller will make the image; the result is at least twice as large as that.
+    An image that is L or RGB already is returned as it is.
     """
     if image.mode in PLAIN and not image.has_transparency_data:
         return image, 1
@@ -51,13 +51,13 @@ def _conversion(image: Image.Image) -> Convert:
         return _over_white
     if image.mode in DIRECT:
         return lambda band: band.convert("RGB")
-    raise ImageUndecodable(f"The image has pixels of a kind that lookalike does not read ({image.mode}).")
+    raise ImageUndecodable(f"The image has a pixel mode that lookalike does not read ({image.mode}).")
 
 
 def _over_white(band: Image.Image) -> Image.Image:
-    coloured = band.convert("RGBA")
+    rgba = band.convert("RGBA")
     white = Image.new("RGB", band.size, "white")
-    white.paste(coloured, mask=coloured.getchannel("A"))
+    white.paste(rgba, mask=rgba.getchannel("A"))
     return white
 
 
@@ -66,7 +66,7 @@ def _from_16_bits(band: Image.Image) -> Image.Image:
 
 
 def _from_numbers(black: float, white: float) -> Convert:
-    """Return a conversion that maps black..white to 0..255; what is no number becomes black."""
+    """Return a conversion that maps black..white to 0..255 and NaN to black."""
     scale = 255 / (white - black) if white > black else 0.0
 
     def convert(band: Image.Image) -> Image.Image:
@@ -77,7 +77,7 @@ def _from_numbers(black: float, white: float) -> Convert:
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """Return black and white: a usual range where the values fit into one, else the lowest and highest value."""
+    """Return the values of black and white: a common range that the values fit into, else their minimum and maximum."""
     low, high = math.inf, -math.inf
     for _, band in _bands(image):
         values = np.asarray(band, np.float64)

@@ -1,4 +1,4 @@
-"""Bytes of an image file to checked, upright RGB pixels of the model's size, and what else the file tells."""
+"""Decodes image files: from bytes to upright RGB pixels of the model's size, and to thumbnails."""
 
 import hashlib
 import io
@@ -11,18 +11,19 @@ from PIL import Image
 
 from embeddings.errors import UsageError
 from embeddings.imaging.color import to_rgb
-from embeddings.imaging.exif import taken_at, turn_of
-from embeddings.imaging.formats import decoder_errors, open_image
-from embeddings.imaging.geometry import Box, InputSpec, Orientation, Rectangle, frame
+from embeddings.imaging.exif import orientation_of, taken_at
+from embeddings.imaging.formats import DRAFT_IDS
+from embeddings.imaging.geometry import Box, InputSpec, Orientation, Rectangle, crop_plan
+from embeddings.imaging.open_image import decoder_errors, open_image
 from embeddings.imaging.phash import phash
 from embeddings.imaging.resize import resize
 
 __all__ = ["Box", "DecodedImage", "InputSpec", "content_hash", "decode", "thumbnail"]
 
 THUMBNAIL_QUALITY = 80
-DRAFTS = (8, 4, 2)  # what libjpeg can divide a picture's sides by while it decodes
+DRAFT_DIVISORS = (8, 4, 2)  # libjpeg can divide an image's sides by these while it decodes
 
-Shrink = Callable[[int, int], float]
+Shrink = Callable[[int, int], float]  # from upright width and height to how many times smaller the image may be
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class DecodedImage:
     """An image as the model sees it.
 
     `pixels` is uint8 [height, width, 3], RGB, of the model's size; `width` and `height` are those of the upright
-    original; `phash` is the hash of the whole picture; `taken_at` is the camera's local time.
+    original; `phash` is the hash of the whole image; `taken_at` is the camera's local time.
     """
 
     pixels: np.ndarray = field(repr=False)
@@ -41,21 +42,25 @@ class DecodedImage:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """A decoded picture, grey or RGB, as stored: perhaps turned, and `reduction` times smaller than the original."""
+class _StoredImage:
+    """A decoded image, grey or RGB, as stored: not yet upright, and `reduction` times smaller than the original.
+
+    `width` and `height` are those of the upright original.
+    """
 
     image: Image.Image
     reduction: int
     width: int
     height: int
-    turn: Orientation
+    orientation: Orientation
     taken_at: datetime | None
 
     def resize(self, part: Rectangle, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
         """Return a part of the upright original as upright RGB pixels."""
-        left, top, right, bottom = (end / self.reduction for end in self.turn.stored(part, self.width, self.height))
+        stored = self.orientation.stored(part, self.width, self.height)
+        left, top, right, bottom = (end / self.reduction for end in stored)
         box = left, top, min(right, self.image.width), min(bottom, self.image.height)  # division may round up
-        return self.turn.upright(resize(self.image, box, self.turn.size(*size), resampling))
+        return self.orientation.upright(resize(self.image, box, self.orientation.size(*size), resampling))
 
 
 def content_hash(data: bytes) -> str:
@@ -64,57 +69,57 @@ def content_hash(data: bytes) -> str:
 
 
 def decode(data: bytes, spec: InputSpec, *, max_pixels: int, box: Box | None = None) -> DecodedImage:
-    """Return the image as the model wants to see it (or the part of it in `box`).
+    """Return the image, or the part of it in `box`, as the model's input.
 
-    The same as timm's evaluation transform but for a JPEG decoded at a fraction of its size, and one resize straight
-    to the crop. Raises ImageError.
+    The pixels are those of timm's evaluation transform, but for two things: a JPEG is decoded at a fraction of its
+    size, and one resize leads straight to the crop. Raises ImageError.
     """
-    picture = _read(data, lambda width, height: frame(width, height, spec, box).shrink, max_pixels)
-    framing = frame(picture.width, picture.height, spec, box)
-    pixels = picture.resize(framing.source, framing.size, spec.resampling)
+    stored = _load(data, lambda width, height: crop_plan(width, height, spec, box).shrink, max_pixels)
+    plan = crop_plan(stored.width, stored.height, spec, box)
+    pixels = stored.resize(plan.source, plan.size, spec.resampling)
     return DecodedImage(
-        _on_canvas(pixels, framing.offset, spec),
-        picture.width,
-        picture.height,
-        phash(picture.image, picture.turn),
-        picture.taken_at,
+        _on_canvas(pixels, plan.offset, spec),
+        stored.width,
+        stored.height,
+        phash(stored.image, stored.orientation),
+        stored.taken_at,
     )
 
 
 def thumbnail(data: bytes, side: int, *, max_pixels: int) -> bytes:
-    """Return the image as a small upright JPEG without metadata, its longer side at most `side`. Raises ImageError."""
+    """Return the image as an upright JPEG without metadata, its longer side `side` at maximum. Raises ImageError."""
     if side < 1:
         raise UsageError("the side of a thumbnail must be at least 1", field="side")
-    picture = _read(data, lambda width, height: max(width, height) / side, max_pixels)
-    scale = min(1.0, side / max(picture.width, picture.height))
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    pixels = picture.resize((0, 0, picture.width, picture.height), size, Image.Resampling.BICUBIC)
+    stored = _load(data, lambda width, height: max(width, height) / side, max_pixels)
+    scale = min(1.0, side / max(stored.width, stored.height))
+    size = max(1, round(stored.width * scale)), max(1, round(stored.height * scale))
+    pixels = stored.resize((0, 0, stored.width, stored.height), size, Image.Resampling.BICUBIC)
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=THUMBNAIL_QUALITY)
     return out.getvalue()
 
 
-def _read(data: bytes, shrink: Shrink, max_pixels: int) -> _Picture:
-    """Decode the file's picture, at a fraction of its size where `shrink` of its upright size leaves room for that."""
+def _load(data: bytes, shrink: Shrink, max_pixels: int) -> _StoredImage:
+    """Decode an image file, at a fraction of its size where `shrink` permits."""
     with decoder_errors(max_pixels):
         image = open_image(data, max_pixels)
         original = image.size
         draft = _draft(image, shrink)
         image.load()
-        width, height = original if draft > 1 else image.size  # loading can correct what the header says
-        turn = turn_of(image)
-        upright = turn.size(width, height)
-        smaller, factor = to_rgb(image, shrink(*upright) / draft)
-        return _Picture(smaller, draft * factor, *upright, turn, taken_at(image))
+        width, height = original if draft > 1 else image.size  # loading can correct the size in the header
+        orientation = orientation_of(image)
+        upright = orientation.size(width, height)
+        small, factor = to_rgb(image, shrink(*upright) / draft)
+        return _StoredImage(small, draft * factor, *upright, orientation, taken_at(image))
 
 
 def _draft(image: Image.Image, shrink: Shrink) -> int:
-    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size if that is enough; return by how much."""
-    if image.format not in ("JPEG", "MPO"):
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size where that is large enough; return the divisor."""
+    if image.format not in DRAFT_IDS:
         return 1
     width, height = image.size
-    room = shrink(*turn_of(image).size(width, height))
-    divisor = next((divisor for divisor in DRAFTS if divisor <= room), 1)
+    room = shrink(*orientation_of(image).size(width, height))
+    divisor = next((divisor for divisor in DRAFT_DIVISORS if divisor <= room), 1)
     drafted = image.draft(None, (max(1, width // divisor), max(1, height // divisor))) if divisor > 1 else None
     return round(width / drafted[1][2]) if drafted else 1
 

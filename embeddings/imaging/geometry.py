@@ -1,4 +1,4 @@
-"""Where in a picture the model looks: its crop, a user's box and the picture's orientation as plain numbers."""
+"""The geometry of an image: the model's crop, a user's box and the EXIF orientation, as plain numbers."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from PIL.Image import Resampling
 from embeddings.errors import ModelError, UsageError
 
 Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
-ROUNDING = 1e-6  # what a box may stick out, as 0.7 + 0.3 is not always 1
+ROUNDING = 1e-6  # how far a box may end outside, as 0.7 + 0.3 is not always 1
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a model wants to see, in the terms of timm's data configuration."""
+    """The input of a model, in the terms of timm's data configuration."""
 
     height: int
     width: int
@@ -24,7 +24,7 @@ class InputSpec:
     fill: tuple[int, int, int] = (128, 128, 128)
 
     def __post_init__(self) -> None:
-        """Refuse at once what would otherwise fail with every picture. Raises ModelError."""
+        """Raise ModelError at once for values that would fail with every image."""
         if self.height < 1 or self.width < 1 or self.crop_pct <= 0:
             raise ModelError(
                 f"the model's input size is impossible: {self.width} x {self.height}, crop {self.crop_pct}"
@@ -42,7 +42,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Box:
-    """A part of the upright picture, in fractions of its width and height."""
+    """A part of the upright image, in fractions of its width and height."""
 
     x: float
     y: float
@@ -50,7 +50,7 @@ class Box:
     height: float
 
     def __post_init__(self) -> None:
-        """Raise UsageError if the box is empty or sticks out of the picture."""
+        """Raise UsageError if the box is empty or ends outside the image."""
         sides = (self.x, self.y, self.width, self.height)
         if not all(map(math.isfinite, sides)) or self.width <= 0 or self.height <= 0:
             raise UsageError("box must have a width and a height above 0", field="box")
@@ -61,7 +61,7 @@ class Box:
 
 @dataclass(frozen=True)
 class CropPlan:
-    """How the model's picture is made: `source` of the upright picture, resized to `size`, is put at `offset`."""
+    """How the model's input is made: `source` of the upright image is resized to `size` and placed at `offset`."""
 
     source: Rectangle
     size: tuple[int, int]
@@ -69,13 +69,13 @@ class CropPlan:
 
     @property
     def shrink(self) -> float:
-        """How many times smaller the picture may be made before detail is lost."""
+        """How many times smaller the image may be made before detail is lost."""
         left, top, right, bottom = self.source
         return min((right - left) / self.size[0], (bottom - top) / self.size[1])
 
 
-def frame(width: int, height: int, spec: InputSpec, box: Box | None = None) -> CropPlan:
-    """Return the framing that gives what timm's evaluation transform makes of a (part of a) width x height picture."""
+def crop_plan(width: int, height: int, spec: InputSpec, box: Box | None = None) -> CropPlan:
+    """Return the crop that timm's evaluation transform makes of a width x height image, or of the part in `box`."""
     left, top, part_width, part_height = _part(width, height, box)
     resized = _resized(part_width, part_height, spec)
     x, across, x_offset = _middle(resized[0], spec.width)
@@ -102,7 +102,7 @@ def _part(width: int, height: int, box: Box | None) -> Rectangle:
 
 
 def _resized(width: float, height: float, spec: InputSpec) -> tuple[int, int]:
-    """Return the size to which timm resizes a picture before it crops the middle."""
+    """Return the size to which timm resizes an image before it crops the middle."""
     want_width, want_height = math.floor(spec.width / spec.crop_pct), math.floor(spec.height / spec.crop_pct)
     if spec.crop_mode == "squash":
         return want_width, want_height
@@ -115,7 +115,7 @@ def _resized(width: float, height: float, spec: InputSpec) -> tuple[int, int]:
 
 
 def _middle(length: int, wanted: int) -> tuple[int, int, int]:
-    """Return start and length of the middle of an axis, and where it goes if the axis is shorter than wanted."""
+    """Return start and length of the middle of an axis, and its offset in the input if the axis is too short."""
     if length < wanted:
         return 0, length, (wanted - length) // 2
     return round((length - wanted) / 2), wanted, 0
@@ -123,7 +123,7 @@ def _middle(length: int, wanted: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored picture becomes upright: transposed first, then mirrored left-right and top-bottom."""
+    """How a stored image becomes upright: transposed first, then mirrored left-right and top-bottom."""
 
     transposed: bool = False
     mirrored: bool = False
@@ -134,7 +134,7 @@ class Orientation:
         return (height, width) if self.transposed else (width, height)
 
     def stored(self, upright: Rectangle, width: float, height: float) -> Rectangle:
-        """Return where a rectangle of the upright picture, which is width x height, lies in the stored one."""
+        """Return where a rectangle of the upright image, which is width x height, lies in the stored one."""
         left, top, right, bottom = upright
         if self.mirrored:
             left, right = width - right, width - left

@@ -1,4 +1,4 @@
-"""The perceptual hash: 64 bits that stay (almost) the same when a picture is saved again or resized."""
+"""The perceptual hash: 64 bits that stay (almost) the same when an image is saved again or resized."""
 
 import math
 
@@ -22,17 +22,17 @@ def _cosines() -> np.ndarray:
 COSINES = _cosines()
 
 
-def phash(picture: Image.Image, turn: Orientation) -> int:
-    """Return the hash of a grey or RGB picture, turned upright.
+def phash(image: Image.Image, orientation: Orientation) -> int:
+    """Return the hash of a grey or RGB image, turned upright.
 
     The DCT hash of C. Zauner, 'Implementation and Benchmarking of Perceptual Image Hash Functions' (2010), section
     3.2.1: 32 x 32 grey pixels, the 8 x 8 lowest frequencies of their cosine transform, a bit each for 'above the
     median'. As in the ImageHash library, the block starts at frequency 0, so that horizontal and vertical gradients
     count. The highest bit is the mean, then frequencies rise from left to right, row by row.
     """
-    grey = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    block = COSINES @ turn.upright(np.asarray(grey, np.float64)) @ COSINES.T
-    # rounded: a flat or symmetrical picture has frequencies that are zero but for the order of additions
+    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    block = COSINES @ orientation.upright(np.asarray(grey, np.float64)) @ COSINES.T
+    # rounded: some frequencies of a flat or symmetrical image are zero but for the order of additions
     frequencies = np.round(block, 3).ravel()
     bits = frequencies > np.median(frequencies)
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

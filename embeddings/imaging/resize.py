@@ -1,4 +1,4 @@
-"""One resize of a part of a picture: Pillow's, to a quarter of a level, at a multiple of its speed."""
+"""Resizes a part of an image as Pillow does, on average within a quarter of a level, at a multiple of its speed."""
 
 import math
 
@@ -10,20 +10,20 @@ from embeddings.imaging.geometry import Rectangle
 
 try:
     from cykooz_resizer import CropBox, FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
-except ImportError:  # no wheel for this system: Pillow does it all
+except ImportError:  # no wheel for this system: Pillow resizes everything
     FILTERS = {}
 else:
-    FILTERS = {  # with their reach in pixels of the result
+    FILTERS = {  # each with its reach in pixels of the result
         Resampling.BILINEAR: (ResizeAlg.convolution(FilterType.bilinear), 1),
         Resampling.BICUBIC: (ResizeAlg.convolution(FilterType.catmull_rom), 2),
         Resampling.LANCZOS: (ResizeAlg.convolution(FilterType.lanczos3), 3),
     }
 
-GAP = 2.0  # a picture more than twice this too large is first averaged to about this, which is much faster
+GAP = 2.0  # an image more than 2 * GAP times too large is first averaged to about GAP times, which is much faster
 
 
 def resize(image: Image.Image, box: Rectangle, size: tuple[int, int], resampling: Resampling) -> np.ndarray:
-    """Return a part of a grey or RGB picture as RGB pixels of another size."""
+    """Return a part of a grey or RGB image as RGB pixels of another size."""
     shrink = max((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
     if resampling in FILTERS and shrink < 2 * GAP:
         pixels = _convolved(image, box, size, resampling)
@@ -33,7 +33,7 @@ def resize(image: Image.Image, box: Rectangle, size: tuple[int, int], resampling
 
 
 def _convolved(image: Image.Image, box: Rectangle, size: tuple[int, int], resampling: Resampling) -> np.ndarray:
-    """Resize in Pillow's order: across, rounded to whole levels, then down."""
+    """Resize in Pillow's order: horizontally, rounded to whole levels, then vertically."""
     algorithm, reach = FILTERS[resampling]
     left, right, x = _needed(box[0], box[2], image.width, size[0], reach)
     top, bottom, y = _needed(box[1], box[3], image.height, size[1], reach)
@@ -48,8 +48,12 @@ def _convolved(image: Image.Image, box: Rectangle, size: tuple[int, int], resamp
 
 
 def _needed(start: float, end: float, length: int, wanted: int, reach: int) -> tuple[int, int, tuple[float, float]]:
-    """Return the pixels of an axis that a part's resize looks at, and start and length of the part among them."""
+    """Return the range of pixels of an axis that the resize of a part reads, and start and length of the part in it."""
     margin = reach * max(1.0, (end - start) / wanted) + 1
     first, last = max(0, math.floor(start - margin)), min(length, math.ceil(end + margin))
     start, end = start - first, end - first
-    return first, last, (start, min(end - start, math.nextafter(last - first - start, 0)))  # their sum stays inside
+    return (
+        first,
+        last,
+        (start, min(end - start, math.nextafter(last - first - start, 0))),
+    )  # their sum stays within the range

@@ -1,9 +1,9 @@
-"""A model card: facts about a model that are known without loading it."""
+"""The model card: facts about a model that are known without loading it."""
 
 import json
 from dataclasses import dataclass
 
-from embeddings.imaging.decode import InputSpec
+from embeddings.imaging.geometry import InputSpec
 from embeddings.models.identity import ModelIdentity
 
 CARD_FORMAT = 1
@@ -11,7 +11,7 @@ CARD_FORMAT = 1
 
 @dataclass(frozen=True)
 class ModelClass:
-    """One class of a model's label set; `key` is its WordNet id where it has one."""
+    """One class of a model's label set; `key` is its WordNet id where it has one, else its name."""
 
     key: str
     name: str
@@ -19,7 +19,7 @@ class ModelClass:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a model without loading it."""
+    """Identity, input and classes of a model, and its number of parameters."""
 
     identity: ModelIdentity
     spec: InputSpec
@@ -28,6 +28,7 @@ class ModelCard:
 
 
 def card_from_json(text: str) -> ModelCard:
+    """Return the card of a JSON text. Raises ValueError, KeyError or TypeError for a damaged one."""
     card = json.loads(text)
     spec = card["spec"] | {"fill": tuple(card["spec"]["fill"])}
     return ModelCard(

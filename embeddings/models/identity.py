@@ -1,11 +1,11 @@
-"""The identity of a model: two collections mix only if theirs are equal."""
+"""The identity of a model."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """What makes vectors comparable: two collections mix only if their fingerprints are the same.
+    """Identifies the model that made a vector: vectors are comparable only if their fingerprints are equal.
 
     `fingerprint` is 12 hexadecimal digits that cover weights, preprocessing and vector settings.
     """

@@ -1,4 +1,4 @@
-"""A model by name: its card (what it takes and gives) at once, its network when there is something to compute."""
+"""A model by name: its card without loading anything, its network on demand."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from embeddings.errors import ModelError
-from embeddings.imaging.decode import InputSpec
+from embeddings.imaging.geometry import InputSpec
 from embeddings.models.card import CARD_FORMAT, ModelCard, ModelClass, card_from_json
 from embeddings.models.identity import ModelIdentity
 from embeddings.utils import write_atomically
@@ -21,13 +21,13 @@ from embeddings.utils import write_atomically
 if TYPE_CHECKING:
     from embeddings.models.network import Network
 
-# Part of every fingerprint: raise it when the same weights and pixels would give another vector.
+# Part of every fingerprint: change it when the same weights and image would give another vector.
 VECTORS = "decode 1, global average pool, L2"
 
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """Weights that an installed package carries; `sha256` is that of the file."""
+    """Weights in an installed package; `sha256` is that of the file."""
 
     package: str
     file: str
@@ -47,9 +47,9 @@ class Model:
     """A timm CNN with packaged weights, weights from the hub, or those of a local file (ARCHITECTURE@FILE)."""
 
     def __init__(self, name: str, data: Path, random_weights: bool = False) -> None:
-        """Name the model and the data directory that keeps its card. Nothing is loaded yet.
+        """Take the model's name and the data directory that keeps its card; load nothing yet.
 
-        `random_weights` is for measuring speed: nothing is fetched.
+        `random_weights` is for measuring speed without fetching weights.
         """
         self.name = name
         self._random_weights = random_weights
@@ -60,7 +60,7 @@ class Model:
 
     @cached_property
     def directory(self) -> Path:
-        """Where the card and what engines derive from the model are kept; another for other weights or versions."""
+        """The directory of the card and of the files that engines derive; it differs by weights and versions."""
         identity = [CARD_FORMAT, VECTORS, self.architecture, self._weights_file_digest, version("timm")]
         key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
         return self._models / f"{self.architecture.replace('/', '_').replace(':', '_')}-{key}"
@@ -72,7 +72,7 @@ class Model:
         try:
             return card_from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # not made yet, or damaged: it is made again
+            pass  # missing or damaged: it is made below
         card = self._make_card()
         write_atomically(path, json.dumps(asdict(card), indent=1).encode())
         return card
@@ -93,7 +93,7 @@ class Model:
         return networks.pretrained(self.architecture)
 
     def take_network(self) -> "Network":
-        """Return the network and keep no reference, so that an engine that converts it can free it."""
+        """Return the network and drop the own reference, so that an engine that converts it can free it."""
         network = self.network
         del self.network
         return network
@@ -127,9 +127,9 @@ class Model:
         )
         identity = [VECTORS, networks.weights_digest(network), asdict(spec), config["mean"], config["std"]]
         fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
-        shown = f"{self.architecture}@{self.checkpoint.name}" if self.checkpoint else self.architecture
+        display = f"{self.architecture}@{self.checkpoint.name}" if self.checkpoint else self.architecture
         return ModelCard(
-            ModelIdentity(shown, fingerprint, networks.dimension(network)),
+            ModelIdentity(display, fingerprint, networks.dimension(network)),
             spec,
             tuple(ModelClass(key, name) for key, name in networks.class_names(network, self.checkpoint)),
             sum(p.numel() for p in network.parameters()),
@@ -141,10 +141,10 @@ def packaged_file(name: str) -> Path:
     weights = PACKAGED[name]
     package = find_spec(weights.package)
     if package is None or package.origin is None:
-        raise ModelError(f"the package {weights.package} is missing: install lookalike again")
+        raise ModelError(f"the package {weights.package} is missing: reinstall lookalike")
     path = Path(package.origin).parent / weights.file
     if _file_digest(path) != weights.sha256:
-        raise ModelError(f"the weights in {path} are not those that were published: install {weights.package} again")
+        raise ModelError(f"the weights in {path} differ from the published ones: reinstall {weights.package}")
     return path
 
 
@@ -164,9 +164,9 @@ def _fill(mean: tuple[float, ...]) -> tuple[int, int, int]:
 
 
 def _give_up_quickly_when_offline() -> None:
-    """Spare the user the hub client's half-minute of retries where the hub cannot be reached at all.
+    """Skip the hub client's half-minute of retries where the hub cannot be reached at all.
 
-    The hub's library reads this variable when it is imported.
+    The hub's library reads the variable when it is imported.
     """
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
         return

@@ -1,4 +1,4 @@
-"""timm architectures with their weights: from the hub, from a package or from a file."""
+"""Loads timm architectures with weights from the hub, from a package or from a file."""
 
 import difflib
 import hashlib
@@ -51,9 +51,9 @@ class Network(torch.nn.Module):
 
 
 def pretrained(name: str) -> Network:
-    """Return a timm model with the weights its hub has.
+    """Return a timm model with its weights from the hub.
 
-    Raises ModelError if there is no such model or its weights are neither on this machine nor to be had.
+    Raises ModelError if the model does not exist, or its weights are neither on this machine nor available.
     """
     if not name.startswith("hf-hub:"):
         _check_name(name)
@@ -72,7 +72,7 @@ def pretrained(name: str) -> Network:
 
 
 def with_tensors_in_order(name: str, path: Path) -> Network:
-    """Return a timm model with the weights of a file whose tensors are the model's own under other names."""
+    """Return a timm model with weights of a file whose tensors have other names but the model's order."""
     trunk: Any = timm.create_model(name)
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     trunk.load_state_dict(dict(zip(trunk.state_dict(), tensors.values(), strict=True)))
@@ -82,13 +82,13 @@ def with_tensors_in_order(name: str, path: Path) -> Network:
 def from_checkpoint(architecture: str, path: Path) -> Network:
     """Return a timm architecture with the weights of a local file (.safetensors, or .pth with weights only).
 
-    The number of classes is that of the file's classifier; none makes a headless model.
+    The number of classes is that of the file's classifier; a file without one gives a headless model.
     Raises ModelError if the architecture is unknown, or the file is missing, damaged or of another shape.
     """
     _check_name(architecture)
     tensors = _read_checkpoint(path)
-    usual: Any = timm.create_model(architecture)
-    classifier = usual.pretrained_cfg.get("classifier")
+    default: Any = timm.create_model(architecture)
+    classifier = default.pretrained_cfg.get("classifier")
     head = tensors.get(f"{classifier}.weight") if isinstance(classifier, str) else None
     trunk: Any = timm.create_model(architecture, num_classes=0 if head is None else len(head))
     fault = _misfit(trunk.state_dict(), tensors)
@@ -107,15 +107,15 @@ def untrained(name: str) -> Network:
 def class_names(network: Network, path: Path | None) -> tuple[tuple[str, str], ...]:
     """Return (key, name) of every class: the key is the WordNet id where the label set has one, else the name.
 
-    A checkpoint's own names are read from `FILE.labels.txt` beside it, one a line.
+    The names of a checkpoint's own classes are read from `FILE.labels.txt` beside it, one per line.
     """
     if not network.classes:
         return ()
-    own = path.with_suffix(".labels.txt") if path else None
-    if own and own.is_file():
-        names = own.read_text(encoding="utf-8").splitlines()
+    labels = path.with_suffix(".labels.txt") if path else None
+    if labels and labels.is_file():
+        names = labels.read_text(encoding="utf-8").splitlines()
         if len(names) != network.classes:
-            raise ModelError(f"{own} has {len(names)} names, but the model has {network.classes} classes")
+            raise ModelError(f"{labels} has {len(names)} names, but the model has {network.classes} classes")
         return tuple((name, name) for name in names)
     config = getattr(network.trunk, "pretrained_cfg", {})
     if config.get("label_names") and len(config["label_names"]) == network.classes:
@@ -131,7 +131,7 @@ def class_names(network: Network, path: Path | None) -> tuple[tuple[str, str], .
 
 
 def weights_digest(network: Network) -> str:
-    """Return the SHA-256 of all tensors with their names, the same whatever file they came from."""
+    """Return the SHA-256 of all tensors with their names; it does not depend on the file format."""
     digest = hashlib.sha256()
     for name, tensor in network.trunk.state_dict().items():
         array = tensor.detach().cpu().contiguous().numpy()
@@ -148,25 +148,25 @@ def dimension(network: Network) -> int:
 
 
 def nearest_names(name: str) -> list[str]:
-    """Return the timm models whose names are most like `name`."""
+    """Return the timm models with the names most similar to `name`."""
     base, _, tag = name.partition(".")
-    known = timm.list_models(pretrained=True) if tag else timm.list_models()
-    return difflib.get_close_matches(name if tag else base, known, n=3, cutoff=0.5)
+    candidates = timm.list_models(pretrained=True) if tag else timm.list_models()
+    return difflib.get_close_matches(name if tag else base, candidates, n=3, cutoff=0.5)
 
 
 def _check_name(name: str) -> None:
     base, _, tag = name.partition(".")
-    known = timm.is_model(base) and (not tag or name in timm.list_pretrained(f"{base}.*"))
-    if not known:
+    exists = timm.is_model(base) and (not tag or name in timm.list_pretrained(f"{base}.*"))
+    if not exists:
         near = nearest_names(name) or nearest_names(base)
-        hint = f"; did you mean {', '.join(near)}?" if near else "; `lookalike models` lists what there is"
+        hint = f"; did you mean {', '.join(near)}?" if near else "; `lookalike models` lists recommended ones"
         raise ModelError(f"timm has no model {name!r}{hint}", field="model")
 
 
 def _network(trunk: Any) -> Network:
     config = resolve_model_data_config(trunk)
     if config["input_size"][0] != 3:
-        raise ModelError(f"the model takes pictures of {config['input_size'][0]} channels, lookalike gives it RGB")
+        raise ModelError(f"the model takes images of {config['input_size'][0]} channels, but lookalike gives RGB")
     return Network(trunk, config).eval().requires_grad_(False)
 
 
@@ -175,7 +175,7 @@ def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         raise ModelError(f"{path} is not a weights file: its name must end in {', '.join(CHECKPOINT_SUFFIXES)}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch thinks of a foreign pickle is in the error
+            warnings.simplefilter("ignore")  # the error below tells what is wrong with a pickle
             tensors = load_state_dict(str(path), weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"there is no weights file {path}") from error
@@ -195,6 +195,7 @@ def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _misfit(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> str:
+    """Return how a file's tensors differ from the model's in name and shape; '' if they fit."""
     missing = [k for k in wanted if k not in given]
     unknown = [k for k in given if k not in wanted]
     other = [k for k in wanted if k in given and wanted[k].shape != given[k].shape]

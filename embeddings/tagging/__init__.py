@@ -1,1 +1,1 @@
-"""From class scores to tags."""
+"""Tags: their sources, and the calibration of confidences."""

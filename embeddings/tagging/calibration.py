@@ -1,4 +1,4 @@
-"""Temperatures that make a model's confidences mean what they say.
+"""Temperature scaling: makes a model's confidences calibrated probabilities.
 
 Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017): dividing the logits by one number, fitted by maximum
 likelihood on labelled photos, keeps the order of the classes and makes the softmax a probability.
@@ -16,7 +16,7 @@ FILE = "calibration.json"
 
 
 def temperature(fingerprint: str, data: Path) -> float:
-    """Return the temperature fitted for a model: on this machine, else the one we ship, else 1."""
+    """Return the temperature fitted for a model: on this machine, else the shipped one, else 1."""
     own = data / FILE
     fitted = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
     shipped = json.loads((files("embeddings") / "data" / FILE).read_text(encoding="utf-8"))
@@ -24,7 +24,7 @@ def temperature(fingerprint: str, data: Path) -> float:
 
 
 def keep_temperature(fingerprint: str, value: float, data: Path) -> None:
-    """Write a fitted temperature to the data directory, where it goes before the one we ship."""
+    """Write a fitted temperature to the data directory, where it has precedence over the shipped one."""
     own = data / FILE
     fitted = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
     write_atomically(own, json.dumps(fitted | {fingerprint: value}, indent=1).encode())
@@ -38,7 +38,7 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def fit_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
-    """Return the temperature in 0.05..20 of the least negative log-likelihood, to about three digits.
+    """Return the temperature in 0.05..20 with the lowest negative log-likelihood, to about three digits.
 
     `logits` is [n, classes], `classes` int [n]. The likelihood has one maximum, so a narrowing grid finds it.
     """

@@ -1,11 +1,15 @@
-"""A tag: a name for what an image shows, with its confidence."""
+"""A tag: a name for something that an image shows."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Origin = Literal["network", "taught", "person"]
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A name for what a picture shows, with its calibrated probability in 0..1."""
+    """A name for something that an image shows, with its calibrated probability in 0..1 and its origin."""
 
     name: str
     confidence: float
+    source: Origin = "network"

@@ -1,4 +1,4 @@
-"""Class scores into tags: calibrated confidence, a threshold, broader categories."""
+"""The network as a source of tags: calibrated class probabilities, a threshold, broader categories."""
 
 import csv
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ CATEGORIES = "imagenet_categories.csv"
 
 @dataclass(frozen=True)
 class Label:
-    """One class that a picture may show, with its calibrated probability in 0..1; `class_id` is the model's index."""
+    """One class that an image may show, with its calibrated probability in 0..1; `class_id` is the model's index."""
 
     name: str
     confidence: float
@@ -27,22 +27,22 @@ class Label:
 
 @dataclass(frozen=True)
 class NamedClass:
-    """A class as people know it."""
+    """A class with an everyday name."""
 
     name: str
     categories: tuple[str, ...]
 
 
 class Tagger:
-    """Names what a model's logits say.
+    """Turns a model's logits into labels (classes) and tags (classes and categories); a TagSource.
 
-    Classes that ImageNet-1k has too get its names and broader categories, whatever label set they come in.
+    Classes that are also in ImageNet-1k get its names and broader categories, in any label set.
     """
 
     def __init__(self, classes: Sequence[ModelClass], temperature: float, threshold: float) -> None:
-        """Take the classes in the order of the logits, the temperature, and the confidence from which a tag is kept."""
-        known = read_categories()
-        self._classes = [known.get(c.key) or NamedClass(c.name, ()) for c in classes]
+        """Take the classes in the order of the logits, the temperature, and the lowest confidence of a tag."""
+        imagenet = read_categories()
+        self._classes = [imagenet.get(c.key) or NamedClass(c.name, ()) for c in classes]
         self._temperature = temperature
         self._threshold = threshold
 
@@ -51,30 +51,32 @@ class Tagger:
         """Every tag that can be given."""
         return frozenset(self._names)
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Return calibrated probabilities float32 [n, classes] of logits [n, classes]."""
-        return softmax(logits, self._temperature)
-
-    def labels(self, probabilities: np.ndarray, limit: int = 5, minimum: float = 0.0) -> tuple[Label, ...]:
-        """Return the most probable classes of one picture (probabilities [classes]), best first."""
-        best = _best(probabilities, limit)
+    def labels(self, logits: np.ndarray | None, limit: int = 5, minimum: float = 0.0) -> tuple[Label, ...]:
+        """Return the most probable classes of one image (logits [classes]), best first; none without logits."""
+        if logits is None:
+            return ()
+        (probabilities,) = softmax(logits[None], self._temperature)
         return tuple(
             Label(self._classes[i].name, round(float(probabilities[i]), 6), int(i), self._classes[i].categories)
-            for i in best
+            for i in _largest(probabilities, limit)
             if probabilities[i] >= minimum
         )
 
-    def tags(self, probabilities: np.ndarray) -> tuple[Tag, ...]:
-        """Return the names and categories of one picture that reach the threshold, best first.
+    def tags(self, vectors: np.ndarray, logits: np.ndarray | None) -> list[tuple[Tag, ...]]:
+        """Return the names and categories that reach the threshold; see TagSource.
 
         A category's probability is the sum over its classes: a dog of doubtful breed is still a dog.
         """
-        if not len(probabilities):
-            return ()
-        sums = np.minimum(np.bincount(self._members[1], probabilities[self._members[0]], len(self._names)), 1.0)
+        if logits is None:
+            return [()] * len(vectors)
+        return [self._tags(probabilities) for probabilities in softmax(logits, self._temperature)]
+
+    def _tags(self, probabilities: np.ndarray) -> tuple[Tag, ...]:
+        classes, names = self._members
+        sums = np.minimum(np.bincount(names, probabilities[classes], len(self._names)), 1.0)
         reached = np.flatnonzero(sums >= self._threshold)
-        kept = reached[np.argsort(-sums[reached], kind="stable")]
-        return tuple(Tag(self._names[i], round(float(sums[i]), 4)) for i in kept)
+        ranked = reached[np.argsort(-sums[reached], kind="stable")]
+        return tuple(Tag(self._names[i], round(float(sums[i]), 4)) for i in ranked)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -82,9 +84,9 @@ class Tagger:
 
     @cached_property
     def _members(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs (class, name) of what each class counts towards, as two int arrays."""
-        place = {name: i for i, name in enumerate(self._names)}
-        pairs = [(i, place[n]) for i, c in enumerate(self._classes) for n in {c.name, *c.categories}]
+        """Pairs (class, name) for every name that a class counts towards, as two int arrays."""
+        index = {name: i for i, name in enumerate(self._names)}
+        pairs = [(i, index[n]) for i, c in enumerate(self._classes) for n in {c.name, *c.categories}]
         classes, names = zip(*pairs, strict=True) if pairs else ((), ())
         return np.array(classes, dtype=np.intp), np.array(names, dtype=np.intp)
 
@@ -98,10 +100,10 @@ def read_categories() -> dict[str, NamedClass]:
     }
 
 
-def _best(probabilities: np.ndarray, limit: int) -> np.ndarray:
-    """Return the places of the largest ones, best first and equal ones in their order; all are not worth sorting."""
-    places = np.arange(len(probabilities))
-    if limit < len(probabilities):
-        least = np.partition(probabilities, -limit)[-limit]
-        places = np.flatnonzero(probabilities >= least)
-    return places[np.argsort(-probabilities[places], kind="stable")][:limit]
+def _largest(values: np.ndarray, limit: int) -> np.ndarray:
+    """Return the indices of the largest values, largest first and equal ones in their order, without a full sort."""
+    indices = np.arange(len(values))
+    if limit < len(values):
+        least = np.partition(values, -limit)[-limit]
+        indices = np.flatnonzero(values >= least)
+    return indices[np.argsort(-values[indices], kind="stable")][:limit]

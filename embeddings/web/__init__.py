@@ -1,1 +1,1 @@
-"""Images from the web, fetched from public addresses only."""
+"""Fetches images from the web, from public addresses only."""

@@ -1,18 +1,18 @@
-"""Says which internet addresses belong to the public internet, whatever they are wrapped in."""
+"""Tells whether an IP address belongs to the public internet, even where it is wrapped in another."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 
-# IANA's special-purpose addresses; multicast, reserved and clouds' internal ones beside them.
+# IANA's special-purpose addresses, and multicast, reserved and internal addresses of clouds.
 _CLOSED_4 = tuple(
     IPv4Network(network)
     for network in (
         "0.0.0.0/8",  # this host
         "10.0.0.0/8",
-        "100.64.0.0/10",  # carriers' own
+        "100.64.0.0/10",  # shared by carriers
         "127.0.0.0/8",
-        "168.63.129.16/32",  # Azure's platform services, which only its own machines reach
+        "168.63.129.16/32",  # platform services of Azure, reachable from its machines only
         "169.254.0.0/16",  # link-local, with the metadata of most clouds
         "172.16.0.0/12",
         "192.0.0.0/24",  # protocol assignments
@@ -30,7 +30,7 @@ _CLOSED_4 = tuple(
     )
 )
 
-# The one block of which global unicast addresses are given out; everything else of IPv6 is something special.
+# The one block that global unicast addresses are allocated from; all other IPv6 addresses are special.
 _OPEN_6 = IPv6Network("2000::/3")
 _CLOSED_6 = tuple(
     IPv6Network(network)
@@ -43,18 +43,18 @@ _CLOSED_6 = tuple(
     )
 )
 
-# Prefixes after which the last 32 bits are the IPv4 address that is really reached. Other wrappings (IPv4-compatible,
-# local-use NAT64, 6to4, Teredo) lead nowhere that pictures are served from, and are refused whatever is inside.
+# Prefixes before 32 bits that are the IPv4 address really reached. Other wrappings (IPv4-compatible, local-use NAT64,
+# 6to4, Teredo) lead to no server of images, and are refused whatever address is inside.
 _WRAPPED = (
-    IPv6Network("::ffff:0:0/96"),  # IPv4-mapped: the system's own way to write an IPv4 address
-    IPv6Network("64:ff9b::/96"),  # NAT64: how a network without IPv4 reaches all of it
+    IPv6Network("::ffff:0:0/96"),  # IPv4-mapped: how the system writes an IPv4 address
+    IPv6Network("64:ff9b::/96"),  # NAT64: how a network without IPv4 reaches IPv4
 )
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is a unicast one that is routed all over the internet.
+    """Return whether an address is unicast and routed on the public internet.
 
-    `is_global` of Python 3.11 says so of ::127.0.0.1, 2002:7f00:1::, 64:ff9b::7f00:1, fec0::1 and 224.0.0.1.
+    Python 3.11's `is_global` is wrongly true for ::127.0.0.1, 2002:7f00:1::, 64:ff9b::7f00:1, fec0::1 and 224.0.0.1.
     """
     inner = unwrapped(address)
     if isinstance(inner, IPv4Address):
@@ -63,7 +63,7 @@ def is_public(address: Address) -> bool:
 
 
 def unwrapped(address: Address) -> Address:
-    """Return the IPv4 address that a packet to `address` ends at, or `address` itself."""
+    """Return the IPv4 address that packets to `address` reach, or `address` itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _WRAPPED):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address

@@ -1,4 +1,4 @@
-"""Connects to a host only if all its addresses are public, to those very addresses, and within a time."""
+"""Connects to the resolved addresses of a host, only if all of them are public, and before a deadline."""
 
 import logging
 import socket
@@ -18,13 +18,13 @@ from embeddings.web.url import WebUrl
 
 log = logging.getLogger(__name__)
 
-Resolver = Callable[..., Iterable[Sequence[Any]]]  # used and answering as socket.getaddrinfo
+Resolver = Callable[..., Iterable[Sequence[Any]]]  # has the signature of socket.getaddrinfo
 
-MAX_TRIED = 4  # addresses of one host
+MAX_ADDRESSES = 4  # of one host that are tried
 
 
 class Deadline:
-    """A moment after which nothing is waited for."""
+    """A moment at which all waiting ends."""
 
     def __init__(self, seconds: float) -> None:
         """Set it `seconds` from now."""
@@ -39,9 +39,9 @@ class Deadline:
 
 
 class PublicResolver:
-    """Looks hosts up and checks what they resolve to.
+    """Resolves hosts and checks that all their addresses are public.
 
-    `allow_private` is for tests alone: pairs of address and port that are taken although they are private.
+    `allow_private` is for tests only: pairs of address and port that are allowed although they are private.
     """
 
     def __init__(self, resolve: Resolver, allow_private: frozenset[tuple[str, int]]) -> None:
@@ -49,36 +49,36 @@ class PublicResolver:
         self._allow_private = allow_private
 
     def addresses(self, url: WebUrl, deadline: Deadline) -> list[Address]:
-        """Return the addresses of a URL's host, looked up once.
+        """Return the addresses of a URL's host, resolved once.
 
-        Raises UrlBlocked if any of them is not public, or if there are none: else one could learn which names a
-        private network has. Raises UrlUnreachable if the look-up fails or takes too long.
+        Raises UrlBlocked if any of them is not public, or if there are none: a different error would reveal which
+        names exist in a private network. Raises UrlUnreachable if resolving fails or takes too long.
         """
         try:
-            found = [ip_address(str(entry[4][0])) for entry in self._look_up(url, deadline.left())]
+            addresses = [ip_address(str(entry[4][0])) for entry in self._resolve_within(url, deadline.left())]
         except TimeoutError as error:
             raise UrlUnreachable(field="url", temporary=True) from error
         except socket.gaierror as error:
             if error.errno == socket.EAI_AGAIN:
                 raise UrlUnreachable(field="url", temporary=True) from error
             raise _refused(url, str(error)) from error
-        except ValueError as error:  # a name that is none, or an address of a strange family
+        except ValueError as error:  # not a host name, or an address of another family
             raise _refused(url, str(error)) from error
-        for address in found:
+        for address in addresses:
             if not is_public(address) and (str(address), url.port) not in self._allow_private:
                 raise _refused(url, f"{address} is not public")
-        if not found:
+        if not addresses:
             raise _refused(url, "no addresses")
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(addresses))
 
-    def _look_up(self, url: WebUrl, seconds: float) -> Iterable[Sequence[Any]]:
-        """Return what the resolver says, which takes as long as it likes: it is given up after `seconds`."""
+    def _resolve_within(self, url: WebUrl, seconds: float) -> Iterable[Sequence[Any]]:
+        """Return the resolver's answer. Raises TimeoutError after `seconds`; the resolver itself has no time limit."""
         answer: Future[Iterable[Sequence[Any]]] = Future()
 
         def work() -> None:
             try:
                 answer.set_result(self._resolve(url.host, url.port, type=socket.SOCK_STREAM))
-            except BaseException as error:  # not swallowed: raised again for the one who waits
+            except BaseException as error:  # raised again in the waiting thread
                 answer.set_exception(error)
 
         threading.Thread(target=work, name="look-up", daemon=True).start()
@@ -86,11 +86,11 @@ class PublicResolver:
 
 
 class PinnedBackend(httpcore.NetworkBackend):
-    """Connects to given addresses, whatever host it is asked for."""
+    """Connects to given addresses instead of resolving the host of a request."""
 
     def __init__(self, addresses: Sequence[Address], deadline: Deadline, seconds: float) -> None:
-        """Take checked addresses, when all must be over, and the seconds that connecting may take, TLS included."""
-        self._addresses = addresses[:MAX_TRIED]
+        """Take checked addresses, the deadline of the request, and the maximum seconds to connect, TLS included."""
+        self._addresses = addresses[:MAX_ADDRESSES]
         self._deadline = deadline
         self._connecting = Deadline(min(seconds, deadline.left()))
 
@@ -102,7 +102,7 @@ class PinnedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers; each has its share of the time."""
+        """Connect to the first address that answers; each has an equal share of the time."""
         failure: Exception = httpcore.ConnectError("no addresses")
         for tried, address in enumerate(self._addresses):
             share = self._connecting.left() / (len(self._addresses) - tried)
@@ -116,7 +116,7 @@ class PinnedBackend(httpcore.NetworkBackend):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection on which no call outlasts the deadline, however slowly the other side sends."""
+    """A connection on which no call exceeds the deadline, even if the server sends slowly."""
 
     def __init__(self, stream: httpcore.NetworkStream, connecting: Deadline, deadline: Deadline) -> None:
         self._stream = stream
@@ -147,6 +147,6 @@ class _TimedStream(httpcore.NetworkStream):
 
 
 def _refused(url: WebUrl, reason: str) -> UrlBlocked:
-    """Return the one answer to all refusals; why is for the log."""
+    """Return the same error for all refusals; the reason is only logged."""
     log.info("did not fetch from %r: %s", url.host, reason)
     return UrlBlocked(field="url")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from embeddings.decode_pool.pool import Picture
-from embeddings.embedder import BATCH, Embedding
+from embeddings.embedder import BATCH, Embedding, tags_of
 from embeddings.errors import ImageError
 from embeddings.imaging.decode import Box, DecodedImage
+from embeddings.tagging.base import TagSource
 from indexer.pipeline.bounded_map import bounded_map
 from indexer.pipeline.difference import reference_id
 from indexer.pipeline.lister import chunks
@@ -40,6 +41,8 @@ class _Image:
 class Embeds(Protocol):
     """The part of embeddings.embedder.Embedder that indexing uses."""
 
+    @property
+    def tagger(self) -> TagSource: ...
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]: ...
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]: ...
 
@@ -137,8 +140,9 @@ class IndexPipeline:
             return [image for image, _ in batch], network.submit(self._embedder.finish, pixels)
 
         for images, future in bounded_map(start, chunks(decoded, BATCH), BATCHES_AHEAD):
-            embeddings = zip(images, future.result(), strict=True)
-            yield [embedded_row(image.id, image.info, found, image.reference.meta) for image, found in embeddings]
+            embeddings = future.result()
+            tagged = zip(images, embeddings, tags_of(embeddings, self._embedder.tagger), strict=True)
+            yield [embedded_row(i.id, i.info, embedding, tags, i.reference.meta) for i, embedding, tags in tagged]
 
     def _image(self, reference: Reference, content: Content) -> _Image:
         info = FileInfo(self._source.name, reference.path, content.hash, len(content.data), reference.modified_at or 0)

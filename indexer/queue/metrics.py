@@ -13,6 +13,7 @@ from embeddings.decode_pool.pool import Picture
 from embeddings.embedder import Embedding
 from embeddings.errors import QueueUnavailable
 from embeddings.imaging.decode import Box, DecodedImage
+from embeddings.tagging.base import TagSource
 from indexer.pipeline.pipeline import Embeds
 from indexer.queue.chunks import ChunkResult
 from indexer.sources.base import Reference, Source, Unlistable
@@ -126,6 +127,10 @@ class MeteredEmbedder:
         """Time the network of `embedder`."""
         self._embedder = embedder
         self._metrics = metrics
+
+    @property
+    def tagger(self) -> TagSource:
+        return self._embedder.tagger
 
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
         return self._embedder.submit(picture, box)

@@ -147,9 +147,14 @@ def _texts(row: Row) -> dict[str, str]:
         "source": storable(row.source),
         "path": storable(row.path),
         "content_hash": storable(row.content_hash),
-        "tags": f"[{','.join([f'[{_quoted(tag.name)},{round(tag.confidence, 4)}]' for tag in row.tags])}]",
+        "tags": f"[{','.join([_tag(tag) for tag in row.tags])}]",
         "meta": _to_json(row.meta) if row.meta else "{}",
     }
+
+
+def _tag(tag: Tag) -> str:
+    source = "" if tag.source == "network" else f',"{tag.source}"'
+    return f"[{_quoted(tag.name)},{round(tag.confidence, 4)}{source}]"
 
 
 @lru_cache(10_000)  # as `tag_key` is
@@ -157,9 +162,9 @@ def _quoted(name: str) -> str:
     return _to_json(name)
 
 
-def _pairs(tags: str) -> list[tuple[str, float]]:
+def _pairs(tags: str) -> list[tuple[Any, ...]]:
     try:
-        pairs: list[tuple[str, float]] = orjson.loads(tags)  # in less than half of the time
+        pairs: list[tuple[Any, ...]] = orjson.loads(tags)  # in less than half of the time
     except orjson.JSONDecodeError:
         pairs = _from_json(tags)[0]  # a name may have half of a surrogate pair, as a file's name may
     return pairs

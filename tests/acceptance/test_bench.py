@@ -1,4 +1,4 @@
-"""`lookalike bench`: what it needs for a chart is asked for before it measures."""
+"""`lookalike bench`: problems of a chart are reported before anything is measured."""
 
 import subprocess
 import sys

@@ -41,7 +41,7 @@ def test_tags_are_taken_literally(indexed, indexed_photos):
         assert result.status == 2 and "there is no tag" in result.err, tag
 
 
-def test_a_part_of_a_picture_finds_what_it_shows(indexed, indexed_photos):
+def test_a_box_searches_a_part_of_an_image(indexed, indexed_photos):
     found = indexed("search", indexed_photos / "chelsea.png", "--box", "0.2,0.1,0.6,0.8", "--json").json
     assert names(found["results"])[0] == "chelsea.png" and 0.3 < found["results"][0]["score"] < 0.999
 
@@ -59,7 +59,7 @@ def test_wrong_use_names_what_is_wrong(indexed, indexed_photos):
         assert result.status == 2 and says in result.err and result.out == "", arguments
 
 
-def test_a_picture_that_is_not_there_or_no_picture(indexed, tmp_path):
+def test_a_missing_or_invalid_image_is_named(indexed, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     for name in ("missing.jpg", "text.jpg"):
         result = indexed.told("search", tmp_path / name)
@@ -92,7 +92,7 @@ def test_tags_report_each_file_that_fails(lookalike, photos):
     assert by_name["coffee.png"]["labels"][0]["name"] == "espresso"
 
 
-def test_confidence_can_be_cut_off(lookalike, photos):
+def test_labels_have_a_minimum_confidence(lookalike, photos):
     labels = lookalike("tag", photos / "chelsea.png", "--min-confidence", 0.2, "--json").json["images"][0]["labels"]
     assert [label["name"] for label in labels] == ["tiger cat", "Egyptian cat"]
 
@@ -107,7 +107,7 @@ def test_help_needs_no_heavy_library():
 @pytest.mark.parametrize(
     "command", ["run", "index", "search", "tag", "serve", "keys", "jobs", "worker", "models", "copy"]
 )
-def test_every_command_explains_itself(lookalike, command):
+def test_every_command_has_a_help_text(lookalike, command):
     result = lookalike(command, "--help")
     assert result.status == 0 and f"Usage: lookalike {command}" in result.out
 
@@ -122,7 +122,7 @@ def test_an_embedded_search_imports_no_torch(indexed, indexed_photos):
     assert done.returncode == 0
 
 
-def test_models_lists_what_can_be_used(lookalike):
+def test_models_lists_the_recommended_ones(lookalike):
     models = {model["name"]: model for model in lookalike("models", "--json").json["models"]}
     default = models["tf_efficientnet_lite0"]
     assert (default["weights"], default["dimension"], default["input_size"]) == ("packaged", 1280, 224)

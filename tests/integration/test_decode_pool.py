@@ -60,7 +60,7 @@ def gone(pids: list[int]) -> bool:
     return ended == len(left)
 
 
-def test_the_pool_gives_what_decode_gives(pool: DecodePool):
+def test_the_pool_returns_the_result_of_decode(pool: DecodePool):
     data = encoded(photo(400, 300), "JPEG")
     for box in (None, Box(0.1, 0.1, 0.5, 0.5)):
         found = pool.decode(data, SPEC, box).result()
@@ -70,7 +70,7 @@ def test_the_pool_gives_what_decode_gives(pool: DecodePool):
     assert pool.thumbnail(data, 50).result() == decode.thumbnail(data, 50, max_pixels=10**7)
 
 
-def test_errors_of_ours_come_back_as_they_are(pool: DecodePool):
+def test_image_errors_are_passed_on(pool: DecodePool):
     error = pool.decode(b"%PDF-1.4", SPEC).exception()
     assert isinstance(error, ImageError)
     assert (error.code, error.message) == (
@@ -123,7 +123,7 @@ def test_memory_is_limited(pool: DecodePool):
 
 
 @linux
-def test_a_picture_that_needs_too_much_memory_fails_alone(pool: DecodePool):
+def test_an_image_that_needs_too_much_memory_fails_alone(pool: DecodePool):
     large = encoded(Image.new("RGB", (10_000, 10_000)), "PNG")  # 400 MB as Pillow keeps it
     small = encoded(photo(100, 80), "PNG")
     futures = [pool.decode(data, SPEC) for data in (small, large, small)]
@@ -131,7 +131,7 @@ def test_a_picture_that_needs_too_much_memory_fails_alone(pool: DecodePool):
 
 
 @linux
-def test_a_process_that_piles_up_memory_is_replaced():
+def test_a_process_that_accumulates_memory_is_replaced():
     with DecodePool(LIMITS, processes=1) as pool:
         first = run(pool, os.getpid).result()
         assert run(pool, os.getpid).result() == first
@@ -140,7 +140,7 @@ def test_a_process_that_piles_up_memory_is_replaced():
         assert run(pool, os.getpid).result() != first
 
 
-def test_other_errors_are_given_a_name(pool: DecodePool):
+def test_other_errors_become_undecodable(pool: DecodePool):
     error = failure(pool, misbehaviour.fail)
     assert isinstance(error, ImageUndecodable)
     assert error.message == "The image could not be decoded: ZeroDivisionError: by nothing"
@@ -154,7 +154,7 @@ def test_a_process_that_dies_while_idle_is_replaced():
         assert run(pool, os.getpid).result() != first
 
 
-def test_ctrl_c_is_for_the_parent_alone():
+def test_only_the_parent_handles_ctrl_c():
     with DecodePool(LIMITS, processes=1) as pool:
         pid = run(pool, os.getpid).result()
         os.kill(pid, signal.SIGINT)
@@ -162,7 +162,7 @@ def test_ctrl_c_is_for_the_parent_alone():
         assert run(pool, os.getpgrp).result() != os.getpgrp()
 
 
-def test_processes_stay_lean(pool: DecodePool):
+def test_processes_import_no_large_library(pool: DecodePool):
     loaded = run(pool, misbehaviour.modules).result()
     assert {"numpy", "PIL", "pillow_heif"} <= loaded
     assert not {"torch", "timm", "openvino", "pymilvus", "pydantic", "fastapi", "click", "pytest"} & loaded
@@ -176,7 +176,7 @@ def test_decoders_write_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("program", ["/bin/false", "/does/not/exist"])
-def test_a_process_that_does_not_start_is_no_fault_of_the_image(program: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_process_that_does_not_start_is_no_image_error(program: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "executable", program)
     with DecodePool(LIMITS, processes=1) as pool:
         error = pool.decode(b"...", SPEC).exception()
@@ -199,7 +199,7 @@ def test_close_is_at_once_and_leaves_nothing():
 
 
 def held() -> tuple[int, int]:
-    """Return how many descriptors and how many shared mappings of ours this process has."""
+    """Return the numbers of open descriptors and of shared mappings of this process."""
     maps = Path("/proc/self/maps").read_text()
     return len(list(Path("/proc/self/fd").iterdir())), maps.count("memfd:lookalike")
 
@@ -243,7 +243,7 @@ sys.stdin.read()
 
 
 @linux
-def test_killing_the_parent_ends_its_processes_however_busy(tmp_path: Path):
+def test_killing_the_parent_ends_its_busy_processes(tmp_path: Path):
     fifo = tmp_path / "children"
     os.mkfifo(fifo)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -255,7 +255,7 @@ def test_killing_the_parent_ends_its_processes_however_busy(tmp_path: Path):
     assert gone(pids)
 
 
-def test_every_sound_file_is_decoded_and_no_other_does_harm(shared_data: Path):
+def test_every_sound_file_is_decoded_and_others_fail_alone(shared_data: Path):
     files = sorted(path for path in (shared_data / "decoders").rglob("*") if path.is_file())
     assert len(files) > 1000
     with DecodePool(LIMITS) as pool:

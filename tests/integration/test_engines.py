@@ -1,15 +1,18 @@
 """Every engine gives the same vectors for the same pixels."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
 
 from embeddings.engines.openvino_engine import OpenVinoEngine
-from embeddings.engines.registry import make_engine
+from embeddings.engines.registry import ENGINES, make_engine
 from embeddings.engines.torch_engine import TorchEngine, cuda_works
 from embeddings.errors import ModelError, UsageError
 from embeddings.models.model import Model
+from embeddings.settings import Settings
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "retina", "camera")
 
@@ -42,11 +45,12 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def agreement(engine, pixels, reference) -> float:
-    vectors, logits = engine.run(pixels)
+    output = engine.run(pixels)
+    vectors, logits = output.vectors, output.logits
     assert vectors.dtype == np.float32 and logits.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3)
-    assert cosines(logits, reference[1]).min() >= 0.99
-    return float(cosines(vectors, reference[0]).min())
+    assert cosines(logits, reference.logits).min() >= 0.99
+    return float(cosines(vectors, reference.vectors).min())
 
 
 def test_openvino_agrees_with_torch_in_fp32(model, pixels, reference):
@@ -61,10 +65,10 @@ def test_torch_agrees_with_itself_in_bf16(model, pixels, reference):
     assert agreement(TorchEngine(model, "cpu", "bf16"), pixels, reference) >= 0.99
 
 
-def test_a_picture_has_one_vector_whatever_its_batch(model, pixels):
+def test_a_vector_does_not_depend_on_the_batch(model, pixels):
     engine = OpenVinoEngine(model, "auto")
-    together = engine.run(pixels)[0]
-    alone = np.concatenate([engine.run(pixels[i : i + 1])[0] for i in range(len(pixels))])
+    together = engine.run(pixels).vectors
+    alone = np.concatenate([engine.run(pixels[i : i + 1]).vectors for i in range(len(pixels))])
     assert (together * alone).sum(axis=1).min() >= 0.9999
 
 
@@ -73,8 +77,13 @@ def test_auto_takes_openvino_where_there_is_no_gpu(model):
     assert engine.name.startswith("torch cuda" if cuda_works() else "openvino cpu")
 
 
+def test_the_setting_offers_every_engine():
+    choices = get_args(Settings.model_fields["engine"].annotation)
+    assert set(choices) == {"auto", *ENGINES}
+
+
 @pytest.mark.skipif(cuda_works(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_one_clear_sentence(model):
+def test_a_missing_gpu_is_one_clear_sentence(model):
     with pytest.raises(ModelError, match="there is no device cuda:3 here: set LOOKALIKE_DEVICE"):
         make_engine(model, "torch", "cuda:3")
 

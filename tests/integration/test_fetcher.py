@@ -1,4 +1,4 @@
-"""Fetching by URL against real sockets: what is refused reaches nobody, what misbehaves ends at the limits."""
+"""Fetching from real servers: refused URLs reach no server, misbehaving servers are stopped at the limits."""
 
 import gzip
 import pickle
@@ -17,7 +17,7 @@ from embeddings.errors import ImageTooLarge, UrlBlocked, UrlUnreachable, UsageEr
 from embeddings.web.fetcher import WebFetcher, WebLimits
 
 PICTURE = b"a picture, as far as fetching goes"
-MOST = 100_000
+MAX_BYTES = 100_000
 SHORT = WebLimits(connect=0.3, seconds=0.3)
 
 # each with the port of the inner listener
@@ -50,21 +50,21 @@ def inner() -> Iterator[Inner]:
 
 
 def blocked(fetcher: WebFetcher, url: str, **options: Any) -> None:
-    """Check that a URL is refused, with the same words as any other."""
+    """Check that a URL is refused with the same message as any other."""
     with pytest.raises(UrlBlocked) as caught:
-        fetcher.fetch(url, MOST, **options)
+        fetcher.fetch(url, MAX_BYTES, **options)
     assert (caught.value.code, caught.value.message, caught.value.field) == ("url_blocked", UrlBlocked.__doc__, "url")
 
 
 @pytest.mark.parametrize("host", DISGUISES)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_no_disguise_of_a_private_address_reaches_it(inner: Inner, scheme: str, host: str) -> None:
+def test_no_form_of_a_private_address_is_fetched(inner: Inner, scheme: str, host: str) -> None:
     blocked(WebFetcher(), f"{scheme}://{host}:{inner.port}/")
     assert inner.connections == 0
 
 
 @pytest.mark.parametrize("scheme", ["file", "gopher", "ftp", "dict", "ws", "unix", "jar:http"])
-def test_only_the_web_is_fetched_from(inner: Inner, server: WebServer, scheme: str) -> None:
+def test_only_http_urls_are_fetched(inner: Inner, server: WebServer, scheme: str) -> None:
     blocked(server.fetcher(), f"{scheme}://{LOOPBACK}:{inner.port}/")
     blocked(server.fetcher(), f"{scheme}://{LOOPBACK}:{server.port}/")
     assert (inner.connections, server.requests) == (0, [])
@@ -73,7 +73,7 @@ def test_only_the_web_is_fetched_from(inner: Inner, server: WebServer, scheme: s
 def test_the_listener_would_notice(inner: Inner) -> None:
     fetcher = WebFetcher(SHORT, allow_private=frozenset({(LOOPBACK, inner.port)}))
     with pytest.raises(UrlUnreachable):
-        fetcher.fetch(f"http://127.1:{inner.port}/", MOST)
+        fetcher.fetch(f"http://127.1:{inner.port}/", MAX_BYTES)
     assert inner.connections == 1
 
 
@@ -90,12 +90,12 @@ def test_one_private_address_among_others_is_enough(server: WebServer, others: l
     assert server.requests == []
 
 
-def test_a_name_without_addresses_is_no_other_answer() -> None:
+def test_a_name_without_addresses_gives_the_same_error() -> None:
     blocked(WebFetcher(resolve=names(empty_example=[])), "http://empty.example/")
 
 
 class Rebinding:
-    """A resolver that answers with the first address once, and with the other from then on."""
+    """A resolver that answers with the first address once, then with the other."""
 
     def __init__(self, first: str, then: str) -> None:
         self.asked = 0
@@ -106,16 +106,16 @@ class Rebinding:
         return names()(next(self._answers), port, **options)
 
 
-def test_a_name_is_looked_up_once_for_a_request(server: WebServer) -> None:
+def test_a_name_is_resolved_once_per_request(server: WebServer) -> None:
     resolver = Rebinding(LOOPBACK, "127.0.0.2")
     fetcher = server.fetcher(resolve=resolver)
-    assert fetcher.fetch(f"http://rebinding.example:{server.port}/picture", MOST) == PICTURE
+    assert fetcher.fetch(f"http://rebinding.example:{server.port}/picture", MAX_BYTES) == PICTURE
     assert resolver.asked == 1
     blocked(fetcher, f"http://rebinding.example:{server.port}/picture")
     assert len(server.requests) == 1
 
 
-def test_a_redirect_is_looked_up_again(server: WebServer) -> None:
+def test_a_redirect_is_resolved_again(server: WebServer) -> None:
     server.answers["/again"] = lambda exchange: exchange.reply(b"", "Location: /picture", status="302 Found")
     resolver = Rebinding(LOOPBACK, "127.0.0.2")
     blocked(server.fetcher(resolve=resolver), f"http://rebinding.example:{server.port}/again")
@@ -133,14 +133,14 @@ def test_no_redirect_leads_inside(server: WebServer, inner: Inner, host: str) ->
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "gopher://127.0.0.1:70/", "http://user@127.0.0.1/", "http://["]
 )
-def test_no_redirect_leads_to_what_is_not_fetched(server: WebServer, location: str) -> None:
+def test_no_redirect_leads_to_another_scheme(server: WebServer, location: str) -> None:
     server.answers["/away"] = lambda exchange: exchange.reply(b"", f"Location: {location}", status="301 Moved")
     blocked(server.fetcher(), f"{server.base}/away")
 
 
-def test_a_picture_is_asked_for_by_the_name_at_its_address(server: WebServer) -> None:
+def test_the_request_names_the_host(server: WebServer) -> None:
     fetcher = server.fetcher(resolve=names(pictures_example=[LOOPBACK]))
-    assert fetcher.fetch(f"http://Pictures.example:{server.port}/picture?a=b c", MOST) == PICTURE
+    assert fetcher.fetch(f"http://Pictures.example:{server.port}/picture?a=b c", MAX_BYTES) == PICTURE
     (request,) = server.requests
     assert request.line == "GET /picture?a=b%20c HTTP/1.1"
     assert request.headers["host"] == f"pictures.example:{server.port}"
@@ -151,13 +151,13 @@ def test_a_picture_is_asked_for_by_the_name_at_its_address(server: WebServer) ->
 def test_the_next_address_is_tried_if_one_does_not_answer(server: WebServer) -> None:
     allowed = frozenset({server.place, ("127.0.0.3", server.port)})
     fetcher = WebFetcher(resolve=names(two_example=["127.0.0.3", LOOPBACK]), allow_private=allowed)
-    assert fetcher.fetch(f"http://two.example:{server.port}/picture", MOST) == PICTURE
+    assert fetcher.fetch(f"http://two.example:{server.port}/picture", MAX_BYTES) == PICTURE
 
 
 def test_no_proxy_of_the_environment_is_used(server: WebServer, inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://{LOOPBACK}:{inner.port}")
-    assert server.fetcher().fetch(f"{server.base}/picture", MOST) == PICTURE
+    assert server.fetcher().fetch(f"{server.base}/picture", MAX_BYTES) == PICTURE
     assert inner.connections == 0
 
 
@@ -172,21 +172,21 @@ def test_three_redirects_are_followed_and_no_fourth(server: WebServer) -> None:
         redirect_to(server, f"/{number}", f"/{number + 1}")
     redirect_to(server, "/3", "picture")
     redirect_to(server, "/loop", "/loop")
-    assert server.fetcher().fetch(f"{server.base}/1", MOST) == PICTURE
+    assert server.fetcher().fetch(f"{server.base}/1", MAX_BYTES) == PICTURE
     for start in ("/0", "/loop"):
         before = len(server.requests)
         with pytest.raises(UrlUnreachable, match="more than 3 redirects"):
-            server.fetcher().fetch(f"{server.base}{start}", MOST)
+            server.fetcher().fetch(f"{server.base}{start}", MAX_BYTES)
         assert len(server.requests) - before == 4
 
 
-def test_the_callers_headers_go_to_the_same_host_alone(server: WebServer) -> None:
+def test_the_callers_headers_only_go_to_the_same_origin(server: WebServer) -> None:
     redirect_to(server, "/same", "/picture")
     redirect_to(server, "/other", f"http://other.example:{server.port}/picture")
     fetcher = server.fetcher(resolve=names(first_example=[LOOPBACK], other_example=[LOOPBACK]))
     for path in ("/same", "/other"):
         secret = {"Authorization": "Bearer secret", "User-Agent": "mine"}
-        assert fetcher.fetch(f"http://first.example:{server.port}{path}", MOST, secret) == PICTURE
+        assert fetcher.fetch(f"http://first.example:{server.port}{path}", MAX_BYTES, secret) == PICTURE
     agents = [request.headers["user-agent"] for request in server.requests]
     assert [request.headers.get("authorization") for request in server.requests] == ["Bearer secret"] * 3 + [None]
     assert agents[:3] == ["mine"] * 3 and agents[3].startswith("lookalike/")
@@ -211,7 +211,7 @@ def test_the_callers_headers_go_to_the_same_host_alone(server: WebServer) -> Non
 )
 def test_headers_that_may_not_be_set(server: WebServer, headers: dict[str, str]) -> None:
     with pytest.raises(UsageError) as caught:
-        server.fetcher().fetch(f"{server.base}/picture", MOST, headers)
+        server.fetcher().fetch(f"{server.base}/picture", MAX_BYTES, headers)
     assert caught.value.field == "headers"
     assert server.requests == []
 
@@ -226,23 +226,23 @@ def endless_chunks(exchange: Exchange) -> None:
     exchange.flood(b"1000\r\n" + bytes(0x1000) + b"\r\n")
 
 
-@pytest.mark.parametrize("answer", [endless, endless_chunks, lambda exchange: exchange.reply(bytes(MOST + 1))])
+@pytest.mark.parametrize("answer", [endless, endless_chunks, lambda exchange: exchange.reply(bytes(MAX_BYTES + 1))])
 def test_more_bytes_than_allowed(server: WebServer, answer: Any) -> None:
     server.answers["/large"] = answer
     with pytest.raises(ImageTooLarge, match="100,000") as caught:
-        server.fetcher().fetch(f"{server.base}/large", MOST)
+        server.fetcher().fetch(f"{server.base}/large", MAX_BYTES)
     assert caught.value.field == "url"
 
 
-def test_a_declared_length_is_believed_if_it_is_too_much(server: WebServer) -> None:
-    server.answers["/large"] = lambda exchange: exchange.reply(b"", f"Content-Length: {MOST + 1}")
+def test_a_declared_length_above_the_limit_is_refused(server: WebServer) -> None:
+    server.answers["/large"] = lambda exchange: exchange.reply(b"", f"Content-Length: {MAX_BYTES + 1}")
     with pytest.raises(ImageTooLarge):
-        server.fetcher().fetch(f"{server.base}/large", MOST)
+        server.fetcher().fetch(f"{server.base}/large", MAX_BYTES)
 
 
 def test_as_many_bytes_as_allowed(server: WebServer) -> None:
-    server.answers["/full"] = lambda exchange: exchange.reply(bytes(MOST))
-    assert len(server.fetcher().fetch(f"{server.base}/full", MOST)) == MOST
+    server.answers["/full"] = lambda exchange: exchange.reply(bytes(MAX_BYTES))
+    assert len(server.fetcher().fetch(f"{server.base}/full", MAX_BYTES)) == MAX_BYTES
 
 
 def slow_body(exchange: Exchange) -> None:
@@ -278,24 +278,24 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize("answer", UNREACHABLE.values(), ids=UNREACHABLE)
-def test_what_goes_wrong_on_the_way_is_one_answer(server: WebServer, answer: Any) -> None:
+def test_all_network_failures_give_one_error(server: WebServer, answer: Any) -> None:
     server.answers["/wrong"] = answer
     with pytest.raises(UrlUnreachable) as caught:
-        server.fetcher(SHORT).fetch(f"{server.base}/wrong", MOST)
+        server.fetcher(SHORT).fetch(f"{server.base}/wrong", MAX_BYTES)
     assert (caught.value.message, caught.value.code) == (UrlUnreachable.__doc__, "url_unreachable")
     assert (caught.value.field, caught.value.temporary) == ("url", True)
 
 
-def test_a_closed_port_is_that_answer_too() -> None:
+def test_a_closed_port_gives_the_same_error() -> None:
     server = WebServer()
     with server.running():
         pass
     with pytest.raises(UrlUnreachable) as caught:
-        server.fetcher().fetch(f"{server.base}/", MOST)
+        server.fetcher().fetch(f"{server.base}/", MAX_BYTES)
     assert caught.value.message == UrlUnreachable.__doc__
 
 
-def test_a_look_up_that_takes_too_long_is_that_answer_too(server: WebServer) -> None:
+def test_resolving_too_long_gives_the_same_error(server: WebServer) -> None:
     done = threading.Event()
 
     def resolve(host: str, port: int, **options: Any) -> list[tuple[Any, ...]]:
@@ -303,28 +303,28 @@ def test_a_look_up_that_takes_too_long_is_that_answer_too(server: WebServer) -> 
         return names()(host, port, **options)
 
     with pytest.raises(UrlUnreachable) as caught:
-        server.fetcher(SHORT, resolve=resolve).fetch(f"{server.base}/picture", MOST)
+        server.fetcher(SHORT, resolve=resolve).fetch(f"{server.base}/picture", MAX_BYTES)
     done.set()
     assert (caught.value.message, caught.value.temporary) == (UrlUnreachable.__doc__, True)
 
 
 def test_a_false_length_shorter_than_the_body_cuts_it(server: WebServer) -> None:
     server.answers["/cut"] = lambda exchange: exchange.reply(PICTURE, "Content-Length: 9")
-    assert server.fetcher().fetch(f"{server.base}/cut", MOST) == b"a picture"
+    assert server.fetcher().fetch(f"{server.base}/cut", MAX_BYTES) == b"a picture"
 
 
 def test_a_body_that_only_ends_with_the_connection(server: WebServer) -> None:
     server.answers["/old"] = lambda exchange: exchange.send(b"HTTP/1.0 200 OK\r\n\r\n" + PICTURE)
-    assert server.fetcher().fetch(f"{server.base}/old", MOST) == PICTURE
+    assert server.fetcher().fetch(f"{server.base}/old", MAX_BYTES) == PICTURE
 
 
-def test_compressed_answers_are_not_taken(server: WebServer) -> None:
+def test_compressed_answers_are_refused(server: WebServer) -> None:
     bomb = gzip.compress(bytes(10_000_000))
     server.answers["/bomb"] = lambda exchange: exchange.reply(bomb, "Content-Encoding: gzip")
     server.answers["/plain"] = lambda exchange: exchange.reply(PICTURE, "Content-Encoding: identity")
     with pytest.raises(UrlUnreachable, match="compressed"):
-        server.fetcher().fetch(f"{server.base}/bomb", MOST)
-    assert server.fetcher().fetch(f"{server.base}/plain", MOST) == PICTURE
+        server.fetcher().fetch(f"{server.base}/bomb", MAX_BYTES)
+    assert server.fetcher().fetch(f"{server.base}/plain", MAX_BYTES) == PICTURE
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_another_status_is_named(
 ) -> None:
     server.answers["/status"] = lambda exchange: exchange.reply(b"", *headers, status=status)
     with pytest.raises(UrlUnreachable, match=f"status {status[:3]}") as caught:
-        server.fetcher().fetch(f"{server.base}/status", MOST)
+        server.fetcher().fetch(f"{server.base}/status", MAX_BYTES)
     copy = pickle.loads(pickle.dumps(caught.value))  # as when it crosses to another process
     assert (copy.temporary, copy.retry_after, copy.field) == (temporary, wait, "url")
 
@@ -384,11 +384,11 @@ def test_a_certificate_is_checked_for_the_name(secure: WebServer, certificate: P
     resolve = names(pictures_example=[LOOPBACK], pictures_example_=[LOOPBACK], other_example=[LOOPBACK])
     fetcher = secure.fetcher(resolve=resolve, tls=trusting)
     for host in ("pictures.example", "pictures.example."):
-        assert fetcher.fetch(f"https://{host}:{secure.port}/picture", MOST) == PICTURE
+        assert fetcher.fetch(f"https://{host}:{secure.port}/picture", MAX_BYTES) == PICTURE
     for distrusted in (
-        lambda: fetcher.fetch(f"https://other.example:{secure.port}/picture", MOST),
-        lambda: fetcher.fetch(f"https://{LOOPBACK}:{secure.port}/picture", MOST),
-        lambda: secure.fetcher(resolve=resolve).fetch(f"https://pictures.example:{secure.port}/picture", MOST),
+        lambda: fetcher.fetch(f"https://other.example:{secure.port}/picture", MAX_BYTES),
+        lambda: fetcher.fetch(f"https://{LOOPBACK}:{secure.port}/picture", MAX_BYTES),
+        lambda: secure.fetcher(resolve=resolve).fetch(f"https://pictures.example:{secure.port}/picture", MAX_BYTES),
     ):
         with pytest.raises(UrlUnreachable) as caught:
             distrusted()
@@ -399,14 +399,14 @@ def test_a_certificate_is_checked_for_the_name(secure: WebServer, certificate: P
 def test_a_handshake_without_an_end(inner: Inner) -> None:
     fetcher = WebFetcher(SHORT, allow_private=frozenset({(LOOPBACK, inner.port)}))
     with pytest.raises(UrlUnreachable) as caught:
-        fetcher.fetch(f"https://{LOOPBACK}:{inner.port}/", MOST)
+        fetcher.fetch(f"https://{LOOPBACK}:{inner.port}/", MAX_BYTES)
     assert caught.value.message == UrlUnreachable.__doc__
 
 
 def test_several_threads_share_a_fetcher(server: WebServer) -> None:
     fetcher, results = server.fetcher(), []
     threads = [
-        threading.Thread(target=lambda: results.append(fetcher.fetch(f"{server.base}/picture", MOST)))
+        threading.Thread(target=lambda: results.append(fetcher.fetch(f"{server.base}/picture", MAX_BYTES)))
         for _ in range(12)
     ]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Models by name: packaged weights, checkpoints of all kinds, and every way to get it wrong."""
+"""Models by name: packaged weights, checkpoints of all kinds, and wrong names and files."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from support.toy import picture
 from timm.data import resolve_model_data_config
 
 from cli.models import models
-from embeddings.embedder import Embedder
+from embeddings.embedder import Embedder, tags_of
 from embeddings.errors import ModelError
 from embeddings.models.model import PACKAGED, Model, packaged_file
 from embeddings.models.network import from_checkpoint
@@ -55,12 +55,12 @@ def test_a_damaged_card_is_made_again(tmp_path):
     assert Model("tf_efficientnet_lite0", tmp_path).card == card
 
 
-def test_packaged_weights_are_those_that_were_published():
+def test_packaged_weights_are_the_published_ones():
     assert packaged_file("tf_efficientnet_lite0").name in PACKAGED["tf_efficientnet_lite0"].file
 
 
-def test_the_network_does_what_timm_does(tmp_path):
-    """Vectors are timm's pooled features, made length 1, of pixels normalised as the model's config says."""
+def test_the_network_equals_timm(tmp_path):
+    """Vectors are timm's pooled features, made length 1, of pixels normalised by the model's config."""
     path = tmp_path / "weights.safetensors"
     safetensors.torch.save_file(weights(), path)
     network = from_checkpoint(SMALL, path)
@@ -119,7 +119,8 @@ def test_a_headless_model_gives_vectors_and_no_tags(tmp_path, engine):
         (embedding,) = embedder.embed([picture("red")])
         assert embedding.vector.shape == (embedder.identity.dimension,)
         assert np.linalg.norm(embedding.vector) == pytest.approx(1.0, abs=1e-3)
-        assert embedding.labels() == () and embedding.tags == ()
+        assert embedding.logits is None and embedder.tagger.labels(embedding.logits) == ()
+        assert tags_of([embedding], embedder.tagger) == [()]
 
 
 def write_rubbish(path):
@@ -182,7 +183,7 @@ def test_an_unknown_tag_of_a_known_model_is_answered_with_its_tags(tmp_path):
 
 @pytest.mark.parametrize("name", ["resnet18", "hf-hub:timm/resnet18.a1_in1k"])
 def test_a_hub_that_cannot_be_reached_is_one_clear_sentence(tmp_path, monkeypatch, name):
-    """The hub's address is one where nothing listens; the cache is empty."""
+    """Nothing listens at the hub's address, and the cache is empty."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -191,19 +192,21 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_sentence(tmp_path, monkeypatc
     assert "tf_efficientnet_lite0" in caught.value.message
 
 
-def test_a_calibration_that_was_fitted_here_is_used(tmp_path):
+def test_a_temperature_fitted_on_this_machine_is_used(tmp_path):
     settings = Settings(data=tmp_path)
     with Embedder(settings) as embedder:
         (before,) = embedder.embed([picture("red", "blue")])
+        (best_before, *_) = embedder.tagger.labels(before.logits)
         (tmp_path / "calibration.json").write_text(json.dumps({embedder.identity.fingerprint: 5.0}))
     with Embedder(settings) as embedder:
         (after,) = embedder.embed([picture("red", "blue")])
-    assert after.labels()[0].confidence < before.labels()[0].confidence
+        (best_after, *_) = embedder.tagger.labels(after.logits)
+    assert best_after.confidence < best_before.confidence
     assert np.array_equal(before.vector, after.vector)
 
 
-def test_what_is_said_of_models_is_what_timm_has():
-    """`lookalike models` reads a table, so that nobody waits for eleven networks to be made."""
+def test_the_table_of_models_agrees_with_timm():
+    """`lookalike models` reads a table instead of creating eleven networks."""
     text = (files("embeddings") / "data" / "models.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Whether models see what timm's own evaluation transform would show them."""
+"""The model's input compared with timm's own evaluation transform."""
 
 import io
 from pathlib import Path
@@ -39,7 +39,7 @@ def difference(data: bytes, spec: InputSpec) -> float:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_pixels_are_timms(spec: InputSpec):
+def test_pixels_are_those_of_timm(spec: InputSpec):
     for width, height in ((500, 375), (375, 500), (300, 300), (1000, 300), (100, 80)):
         assert difference(encoded(photo(width, height), "PNG"), spec) < 0.3
 
@@ -50,7 +50,7 @@ def test_shrinking_while_a_jpeg_is_decoded_changes_little(spec: InputSpec):
         assert difference(encoded(photo(width, height), "JPEG", quality=90), spec) < 1.5
 
 
-def test_photos_look_as_timm_shows_them(shared_data: Path):
+def test_pixels_of_photos_are_those_of_timm(shared_data: Path):
     photos = sorted((shared_data / "photos/camera").iterdir())
     differences = [difference(path.read_bytes(), SPECS[0]) for path in photos]
     assert len(differences) >= 8

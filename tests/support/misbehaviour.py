@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from embeddings.imaging.formats import MAX_SIDE
+from embeddings.imaging.open_image import MAX_SIDE
 
 MAX_PIXELS = 180_000_000
 

@@ -63,11 +63,11 @@ class ToyEmbedder(Closing):
         self.pool = ToyPool()
         self.runs: list[int] = []
         names = () if headless else ("red", "green", "blue")
-        self._tagger = Tagger([ModelClass(f"toy-{name}", name) for name in names], 1.0, threshold)
+        self.tagger = Tagger([ModelClass(f"toy-{name}", name) for name in names], 1.0, threshold)
 
     @property
     def vocabulary(self) -> frozenset[str]:
-        return self._tagger.vocabulary
+        return self.tagger.vocabulary
 
     def warm_up(self) -> None:
         self.embed([picture("red")])
@@ -84,9 +84,9 @@ class ToyEmbedder(Closing):
 
     def _embedding(self, image: DecodedImage) -> Embedding:
         mean = image.pixels.reshape(-1, 3).mean(axis=0).astype(np.float32) + 1e-6
-        shares = np.empty(0, np.float32) if self.headless else mean / mean.sum()
+        logits = None if self.headless else np.log(mean / mean.sum())
         vector = mean / np.linalg.norm(mean)
-        return Embedding(vector, shares, image.width, image.height, image.phash, image.taken_at, self._tagger)
+        return Embedding(vector, logits, image.width, image.height, image.phash, image.taken_at)
 
     def close(self) -> None:
         self.pool.close()

@@ -41,7 +41,7 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(confidences, right) == pytest.approx(0.45)
 
 
-def test_calibration_error_is_zero_where_confidence_is_true():
+def test_calibration_error_is_zero_where_confidence_equals_accuracy():
     assert expected_calibration_error(np.full(4, 0.75), np.array([True, True, True, False])) == pytest.approx(0.0)
 
 
@@ -49,7 +49,7 @@ def test_certainty_falls_in_the_last_bin():
     assert expected_calibration_error(np.array([1.0]), np.array([True])) == 0.0
 
 
-def test_a_fitted_temperature_goes_before_the_shipped_one(tmp_path):
+def test_a_fitted_temperature_has_precedence_over_the_shipped_one(tmp_path):
     assert temperature("no such model", tmp_path) == 1.0
     keep_temperature("aaaaaaaaaaaa", 0.7, tmp_path)
     keep_temperature("bbbbbbbbbbbb", 1.3, tmp_path)

@@ -79,6 +79,6 @@ def test_runs_of_classes_share_a_category(classes, category):
         ("daisy", {"flower", "plant"}),
     ],
 )
-def test_facts(name, expected):
+def test_categories_of_examples(name, expected):
     found = {row["name"]: set(names) for row, names in zip(ROWS, CATEGORIES, strict=True)}
     assert expected <= found.get(name, set())

@@ -14,7 +14,7 @@ WHITE = (255, 255, 255)
 
 
 def seen(image: Image.Image, kind: str, **options: object) -> list[tuple[int, ...]]:
-    """Return the colours of the four quarters after a round through a file."""
+    """Return the colours of the four quarters after saving and decoding."""
     return corners(decode(encoded(image, kind, **options), SPEC, max_pixels=10**8).pixels)
 
 
@@ -109,13 +109,13 @@ def test_alpha_that_is_multiplied_in_is_seen_over_white(mode: str):
     assert small.getpixel((0, 0)) == WHITE
 
 
-def test_unknown_kinds_are_named():
+def test_unknown_modes_are_named():
     with pytest.raises(ImageUndecodable, match=r"\(X\)"):
         to_rgb(type("Odd", (), {"mode": "X", "has_transparency_data": False})(), 1)
 
 
 @pytest.mark.parametrize("size", [(2100, 1400), (3, 700_000), (700_000, 3)])
-def test_large_pictures_are_reduced_in_bands(size: tuple[int, int]):
+def test_large_images_are_reduced_in_bands(size: tuple[int, int]):
     assert size[0] * size[1] > BAND
     image = Image.linear_gradient("L").resize(size)
     whole = image.convert("RGB").reduce(3)
@@ -125,7 +125,7 @@ def test_large_pictures_are_reduced_in_bands(size: tuple[int, int]):
     assert np.abs(np.asarray(small, int) - np.asarray(whole)).max() <= 1
 
 
-def test_plain_pictures_are_not_copied():
+def test_plain_images_are_not_copied():
     image = Image.open(io.BytesIO(encoded(quarters(40, 40), "PNG")))
     image.load()
     assert to_rgb(image, 100) == (image, 1)

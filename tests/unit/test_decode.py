@@ -29,7 +29,7 @@ def test_formats(kind: str):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "AVIF", "PNG", "MPO", "HEIF"])
-def test_the_first_frame_counts(kind: str):
+def test_the_first_frame_is_decoded(kind: str):
     others = [Image.new("RGB", (80, 80), "black")]
     data = encoded(quarters(80, 80), kind, save_all=True, append_images=others)
     assert near(corners(decode(data, WHOLE, max_pixels=M).pixels), QUARTERS, 16)
@@ -50,7 +50,7 @@ def test_orientation_is_applied_once(kind: str, orientation: int):
 
 
 def stored_so(upright: Image.Image, orientation: int) -> Image.Image:
-    """Return the picture as a camera held that way stores it."""
+    """Return the image as a camera in that orientation stores it."""
     inverse = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -96,7 +96,7 @@ def test_a_small_box_keeps_its_detail():
     assert decode(data, CROP, max_pixels=M).pixels.std() < 10
 
 
-def test_the_tiniest_pictures():
+def test_the_tiniest_images():
     for size in ((1, 1), (1, 500), (500, 1), (2, 3)):
         for spec in (CROP, WHOLE, InputSpec(32, 48, 0.95, "border", fill=(1, 2, 3))):
             decoded = decode(encoded(Image.new("RGB", size, "red"), "PNG"), spec, max_pixels=M)
@@ -114,7 +114,7 @@ def test_margins_are_filled():
     assert pixels[30].tolist() == [[1, 2, 3]] * 40
 
 
-def test_thumbnail_fits_and_says_nothing_of_the_camera():
+def test_a_thumbnail_fits_and_has_no_metadata():
     data = encoded(photo(1000, 400), "JPEG", exif=exif(DateTimeOriginal="2020:01:01 00:00:00"), comment=b"secret")
     made = thumbnail(data, 200, max_pixels=M)
     shown = Image.open(io.BytesIO(made))
@@ -130,7 +130,7 @@ def test_thumbnails_are_never_enlarged():
         assert Image.open(io.BytesIO(small)).size == (30, 20)
 
 
-def test_a_thumbnail_has_a_side():
+def test_a_thumbnail_of_size_zero_is_refused():
     with pytest.raises(UsageError):
         thumbnail(encoded(quarters(30, 20), "PNG"), 0, max_pixels=M)
 

@@ -13,7 +13,7 @@ def taken_at(block: bytes, kind: str = "JPEG") -> datetime | None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
-def test_the_moment_the_picture_was_taken(kind: str):
+def test_the_time_an_image_was_taken(kind: str):
     block = exif(
         DateTimeOriginal="2019:07:03 14:05:59", DateTimeDigitized="2020:01:01 00:00:00", DateTime="2021:01:01 00:00:00"
     )
@@ -31,11 +31,11 @@ def test_other_dates_stand_in():
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2021:13:01 00:00:00", "2021:02:30 10:00:00", "    :  :     :  :  "])
-def test_rubbish_is_no_date(text: str):
+def test_invalid_dates_are_ignored(text: str):
     assert taken_at(exif(DateTimeOriginal=text)) is None
 
 
-def test_damaged_exif_does_not_cost_the_picture():
+def test_an_image_with_damaged_exif_is_decoded():
     good = exif(orientation=6, DateTimeOriginal="2019:07:03 14:05:59")
     for end in range(len(good)):
         cut = good[: len(good) - end]

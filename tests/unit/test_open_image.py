@@ -10,7 +10,6 @@ from support.pictures import encoded, photo, quarters
 
 from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, UnsupportedFormat
 from embeddings.imaging.decode import InputSpec, decode
-from embeddings.imaging.formats import FORMATS, OTHERS
 
 SPEC = InputSpec(16, 16)
 
@@ -33,25 +32,16 @@ def png(width: int, height: int, body: bytes = b"") -> bytes:
 
 def jpeg_header(width: int, height: int, start: bytes = b"\xff\xd8") -> bytes:
     frame = struct.pack(">BHHB", 8, height, width, 3) + bytes([1, 0x11, 0, 2, 0x11, 1, 3, 0x11, 1])
-    comment = b"\xff\xfe\x00\x06\xff\xc0\xff\xc0"  # what looks like a frame within a segment is none
+    comment = b"\xff\xfe\x00\x06\xff\xc0\xff\xc0"  # bytes within a segment that look like a frame header
     return start + comment + b"\xff\xc2" + struct.pack(">H", len(frame) + 2) + frame + bytes(500)
 
 
-def test_every_format_of_the_list_exists():
-    Image.init()
-    assert [name for name in FORMATS if name not in Image.OPEN] == []
-
-
-def test_what_runs_programs_or_is_no_picture_is_left_out():
-    assert not {"EPS", "PDF", "WMF", "MPEG", "IPTC", "HDF5", "GRIB", "BUFR"} & set(FORMATS)
-
-
-def test_empty_file_says_so():
+def test_an_empty_file_is_named():
     assert failure(b"").message == "The file is empty."
 
 
 @pytest.mark.parametrize("data", [b"hello", b"\x00" * 100, bytes(range(256)) * 40, b"<html><body></body></html>"])
-def test_what_is_no_image_is_undecodable(data: bytes):
+def test_other_bytes_are_undecodable(data: bytes):
     error = failure(data)
     assert isinstance(error, ImageUndecodable)
     assert error.message == "The file is damaged or is not an image."
@@ -76,12 +66,6 @@ def test_other_kinds_of_files_are_named(data: bytes, name: str):
     assert name in error.message
 
 
-def test_no_signature_takes_a_picture_for_something_else():
-    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"):
-        data = encoded(quarters(16, 16), kind)
-        assert not any(signature.match(data) for signature, _ in OTHERS)
-
-
 def test_size_is_checked_in_the_header():
     assert decode(encoded(quarters(100, 50), "PNG"), SPEC, max_pixels=5000).width == 100
     error = failure(encoded(quarters(100, 51), "PNG"), max_pixels=5000)
@@ -94,7 +78,7 @@ def test_size_is_checked_in_the_header():
     [
         png(50_000, 50_000),
         jpeg_header(49_157, 27_397),
-        jpeg_header(49_157, 27_397, start=b"\xff\xd8\x07\xff\x01xyz"),  # so damaged that Pillow takes it for nothing
+        jpeg_header(49_157, 27_397, start=b"\xff\xd8\x07\xff\x01xyz"),  # so damaged that Pillow does not identify it
         encoded(quarters(16, 16), "GIF").replace(struct.pack("<HH", 16, 16), struct.pack("<HH", 65_535, 65_535)),
         b"BM" + struct.pack("<IIIIiiHH", 90, 0, 54, 40, 2**31 - 1, 6, 1, 24) + bytes(60),
     ],
@@ -110,19 +94,19 @@ def test_a_webp_is_measured_before_its_canvas_is_made():
     assert isinstance(failure(b"RIFF" + struct.pack("<I", 4 + len(header)) + b"WEBP" + header, 10**8), ImageTooLarge)
 
 
-def test_a_picture_inside_an_icon_is_measured():
+def test_an_image_inside_an_icon_is_measured():
     inner = png(30_000, 30_000)
     entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inner), 22)
     assert isinstance(failure(struct.pack("<HHH", 0, 1, 1) + entry + inner), ImageTooLarge)
 
 
-def test_endlessly_long_pictures_are_too_large():
+def test_endlessly_long_images_are_too_large():
     error = failure(png(1, 300_000))
     assert isinstance(error, ImageTooLarge)
     assert "1 x 300,000" in error.message
 
 
-def test_text_that_unpacks_to_much_is_not_kept():
+def test_compressed_text_is_limited():
     bomb = zlib.compress(bytes(50_000_000), 9)
     out = io.BytesIO(encoded(quarters(16, 16), "PNG"))
     head, rest = out.getvalue()[:33], out.getvalue()[33:]
@@ -144,7 +128,7 @@ def test_a_truncated_jpeg_is_damaged_at_a_fraction_of_its_size_too():
     assert "truncated" in failure(data[:-2000], 10**7).message
 
 
-def test_pillows_warnings_and_limits_stay_ours():
+def test_pillows_limits_and_warnings_are_restored():
     before = Image.MAX_IMAGE_PIXELS
     large = encoded(Image.new("1", (12_000, 12_000)), "PNG")  # Pillow itself would warn
     with warnings.catch_warnings(record=True) as caught:

@@ -23,20 +23,20 @@ def hash_of(image: Image.Image, kind: str = "PNG", **options: int) -> int:
 
 @pytest.mark.parametrize("frequency", [1, 3, 7])
 def test_a_cosine_sets_the_bit_of_its_frequency(frequency: int):
-    # one cosine across: its transform is nothing but the mean and that frequency, so the median is 0
+    # one horizontal cosine: its transform has only the mean and that frequency, so the median is 0
     wave = 128 + 100 * np.cos(math.pi * (2 * np.arange(32) + 1) * frequency / 64)
     across = Image.fromarray(np.tile(np.rint(wave), (32, 1)).astype(np.uint8))
     found = phash(across, ORIENTATIONS[1])
     assert found & MEAN_BIT
     assert found & (MEAN_BIT >> frequency)
-    assert not found & 0x00FFFFFFFFFFFFFF  # nothing goes down the picture
+    assert not found & 0x00FFFFFFFFFFFFFF  # no vertical frequency
 
     turned = phash(across, ORIENTATIONS[5])
     assert turned & (MEAN_BIT >> 8 * frequency)
     assert not turned & 0x7F7F7F7F7F7F7F7F
 
 
-def test_flat_pictures_have_only_a_mean():
+def test_flat_images_have_only_a_mean():
     for grey in (1, 77, 255):
         assert phash(Image.new("L", (300, 200), grey), ORIENTATIONS[1]) == MEAN_BIT
     assert phash(Image.new("RGB", (300, 200)), ORIENTATIONS[1]) == 0
@@ -57,7 +57,7 @@ def test_saving_again_and_resizing_changes_few_bits():
         assert max(distance(wanted, other) for other in again) <= 6
 
 
-def test_other_pictures_are_far():
+def test_other_images_are_far():
     hashes = [hash_of(photo(100, 75, seed)) for seed in range(20)]
     distances = [distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
     assert min(distances) > 12

@@ -1,4 +1,4 @@
-"""Charts are real pictures with what they shall show, and what stands in their way is said before the measuring."""
+"""Charts show the right bars, and problems are reported before anything is measured."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_the_last_bar_is_drawn_as_long_as_its_value(tmp_path):
 def test_a_chart_that_cannot_be_written_is_refused(tmp_path):
     for path, says in (
         (tmp_path / "chart.jpg", "ends in .png, not chart.jpg"),
-        (tmp_path / "none" / "chart.png", "there is no folder"),
+        (tmp_path / "none" / "chart.png", "does not exist: create it first"),
         (_made(tmp_path / "folder.png"), "is a folder"),
     ):
         with pytest.raises(UsageError, match=says):

@@ -1,4 +1,4 @@
-"""Which addresses are public: by hand, from IANA's registries and RFCs."""
+"""Public and private addresses, by hand from IANA's registries and RFCs."""
 
 from ipaddress import ip_address
 

@@ -16,7 +16,7 @@ def difference(image: Image.Image, box: tuple[float, ...], size: tuple[int, int]
 
 @pytest.mark.parametrize("resampling", Resampling)
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_it_is_pillows_resize(resampling: Resampling, mode: str):
+def test_the_result_is_that_of_pillow(resampling: Resampling, mode: str):
     image = photo(300, 200).convert(mode)
     boxes = ((0, 0, 300, 200), (21.75, 10.3, 270.4, 199.9), (100, 0.5, 103, 4), (0, 190, 300, 200))
     sizes = ((224, 224), (100, 150), (90, 60), (7, 13), (600, 5))
@@ -25,7 +25,7 @@ def test_it_is_pillows_resize(resampling: Resampling, mode: str):
     assert all_.max() <= 2
 
 
-def test_sharp_edges_are_pillows_too():
+def test_sharp_edges_are_those_of_pillow():
     noise = np.random.default_rng(1).integers(0, 2, (199, 301, 3), np.uint8) * 255
     for resampling in FILTERS:
         differences = difference(Image.fromarray(noise), (0.1, 0.7, 300.9, 198.3), (224, 120), resampling)
@@ -34,7 +34,7 @@ def test_sharp_edges_are_pillows_too():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (2, 3)])
-def test_the_smallest_pictures_can_be_resized(size: tuple[int, int]):
+def test_the_smallest_images_can_be_resized(size: tuple[int, int]):
     image = Image.new("RGB", size, (10, 20, 30))
     for resampling in FILTERS:
         assert (resize(image, (0, 0, *size), (5, 7), resampling) == (10, 20, 30)).all()

@@ -43,7 +43,7 @@ def test_an_answer_outlives_the_next_one(sides: tuple[ResponseBuffer, ResponseBu
     assert (first == 1).all()
 
 
-def test_what_finds_no_room_travels_in_the_message(sides: tuple[ResponseBuffer, ResponseBuffer]):
+def test_arrays_beyond_the_memory_go_in_the_message(sides: tuple[ResponseBuffer, ResponseBuffer]):
     theirs, ours = sides
     sizes = (SIZE, 1, SIZE - 1, SIZE + 1)
     found = ours.read(theirs.write([np.full(size, i, np.uint8) for i, size in enumerate(sizes)]))
@@ -51,7 +51,7 @@ def test_what_finds_no_room_travels_in_the_message(sides: tuple[ResponseBuffer, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forbid it")
-def test_nobody_can_take_the_memory_from_under_the_other():
+def test_no_process_can_shrink_the_memory():
     descriptor = make_shared()
     with pytest.raises(PermissionError):
         os.truncate(descriptor, 0)

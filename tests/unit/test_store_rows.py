@@ -67,6 +67,13 @@ def test_a_tag_may_have_any_name(name: str) -> None:
     assert from_record(to_record(row(tags=tags))).tags == tags
 
 
+def test_a_tag_keeps_its_source() -> None:
+    tags = (Tag("cat", 0.5), Tag("our cat", 0.75, "taught"), Tag("felix", 1.0, "person"))
+    record = to_record(row(tags=tags))
+    assert record["tags"] == '[["cat",0.5],["our cat",0.75,"taught"],["felix",1.0,"person"]]'
+    assert from_record(record).tags == tags
+
+
 @pytest.mark.parametrize("meta", [{}, {"n": 10**30, "": [None, 1.5, {"a": True}]}])
 def test_what_a_caller_keeps_comes_back_as_it_was(meta: dict[str, Any]) -> None:
     assert from_record(to_record(row(meta=meta))).meta == meta

@@ -1,4 +1,4 @@
-"""URLs taken apart, and those that are refused before anything is looked up."""
+"""URLs that are parsed, and URLs that are refused before anything is resolved."""
 
 import pytest
 
@@ -19,13 +19,13 @@ from embeddings.web.url import WebUrl, last_part
         ("http://\N{CIRCLED DIGIT ONE}.\N{FULLWIDTH DIGIT ONE}.1.1/", None, "1.1.1.1"),
     ],
 )
-def test_parts(text: str, url: WebUrl | None, authority: str) -> None:
+def test_a_url_is_parsed(text: str, url: WebUrl | None, authority: str) -> None:
     parsed = WebUrl.parse(text)
     assert url is None or parsed == url
     assert parsed.authority == authority
 
 
-def test_what_a_request_line_cannot_hold_is_escaped() -> None:
+def test_characters_outside_a_request_line_are_escaped() -> None:
     assert WebUrl.parse('http://a.example/a b/\u00e9%20"<>.jpg?q=\u00e9&r=%41').target == (
         "/a%20b/%C3%A9%20%22%3C%3E.jpg?q=%C3%A9&r=%41"
     )
