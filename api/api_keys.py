@@ -1,4 +1,4 @@
-"""API keys: made, kept as hashes, revoked, found again by the secret that a request brings."""
+"""API keys: create, store as hashes, revoke, and find by the secret that a request sends."""
 
 import fcntl
 import hashlib
@@ -17,28 +17,28 @@ from typing import Any
 from embeddings.errors import KeysUnreadable, NotFound, UsageError
 from embeddings.utils import storage_error, write_atomically
 
-PREFIX = "lk_"  # so that scanners for leaked secrets, and people, know one when they see it
+PREFIX = "lk_"  # people and scanners for leaked secrets recognise a key by it
 BYTES = 32
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FILE = "keys.json"
 
 
 class Scope(StrEnum):
-    """What a key may do; each scope covers those before it."""
+    """The permissions of a key; each scope covers those before it."""
 
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
 
     def covers(self, other: "Scope") -> bool:
-        """Return whether this scope allows what needs the other."""
+        """Return whether this scope includes the other."""
         ranks = list(Scope)
         return ranks.index(self) >= ranks.index(other)
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key as it is kept: `digest` is the SHA-256 of its secret, in hex."""
+    """One key as it is stored; `digest` is the SHA-256 of its secret, in hex."""
 
     name: str
     scope: Scope
@@ -47,31 +47,33 @@ class Key:
 
     @property
     def entry(self) -> str:
-        """The key as LOOKALIKE_API_KEYS takes it."""
+        """The key as an entry of LOOKALIKE_API_KEYS."""
         return f"{self.name}:{self.scope}:{self.digest}"
 
 
 def new_key(name: str, scope: Scope) -> tuple[str, Key]:
-    """Return a new secret of 256 random bits, which is kept nowhere, and its key. Raises UsageError."""
+    """Return a new secret of 256 random bits, which is stored nowhere, and its key. Raises UsageError."""
     if not NAME.fullmatch(name):
-        raise UsageError(f"a key's name is up to 64 of A-Z a-z 0-9 . _ -, not {name!r}", field="name")
+        raise UsageError(
+            f"the name of a key has 1 to 64 of the characters A-Z a-z 0-9 . _ -, not {name!r}", field="name"
+        )
     secret = PREFIX + secrets.token_urlsafe(BYTES)
     return secret, Key(name, scope, digest_of(secret), datetime.now(UTC).replace(microsecond=0))
 
 
 def digest_of(secret: str) -> str:
-    """Return what is kept of a secret. A plain hash is enough: 256 random bits cannot be guessed."""
+    """Return the hash that is stored of a secret. A plain hash is enough: 256 random bits cannot be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def parse_entry(entry: str) -> Key:
-    """Return the key of a 'name:scope:digest', as the settings have checked it."""
+    """Return the key of a 'name:scope:digest' that the settings have validated."""
     name, scope, digest = entry.split(":")
     return Key(name, Scope(scope), digest)
 
 
 class KeyFile:
-    """The keys of one machine, in its data directory. What changes in the file is seen by every process at once."""
+    """The keys in a data directory. Every process sees changes of the file at once."""
 
     def __init__(self, data: Path) -> None:
         self.path = data / FILE
@@ -80,11 +82,11 @@ class KeyFile:
 
     @property
     def exists(self) -> bool:
-        """Whether keys were ever made here: once they were, an empty list means that nobody gets in."""
+        """Whether a key was ever created here; after that, an empty list admits nobody."""
         return self.path.exists()
 
     def read(self) -> tuple[Key, ...]:
-        """Return the keys. Raises KeysUnreadable: a file that cannot be read must not open the door."""
+        """Return the keys. Raises KeysUnreadable: an unreadable file must not admit anybody."""
         try:
             state = self.path.stat()
             stamp = (state.st_mtime_ns, state.st_ino, state.st_size)
@@ -98,7 +100,7 @@ class KeyFile:
         return self._keys
 
     def add(self, key: Key) -> None:
-        """Keep a key. Raises UsageError if its name is taken."""
+        """Store a key. Raises UsageError if its name is taken."""
         with self._locked():
             if any(known.name == key.name for known in self.read()):
                 raise UsageError(f"there is a key {key.name} already; choose another name or revoke it", field="name")
@@ -122,11 +124,13 @@ class KeyFile:
             }
             for key in keys
         ]
-        write_atomically(self.path, json.dumps({"keys": documents}, indent=2).encode() + b"\n")  # for its owner alone
+        write_atomically(
+            self.path, json.dumps({"keys": documents}, indent=2).encode() + b"\n"
+        )  # readable only by its owner
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep two commands from writing over each other's change."""
+        """Keep two commands from overwriting each other's change."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.with_suffix(".lock").open("w") as lock:
@@ -146,25 +150,25 @@ def _key(document: dict[str, Any]) -> Key:
     )
 
 
-class KeyRing:
-    """All keys a service knows. `anyone`: without a single key it is open to whoever reaches it."""
+class ApiKeys:
+    """All keys of a service. `open_without_keys`: as long as there is no key, everybody may use the service."""
 
-    def __init__(self, file: KeyFile, fixed: Sequence[Key] = (), anyone: bool = False) -> None:
+    def __init__(self, file: KeyFile, fixed: Sequence[Key] = (), open_without_keys: bool = False) -> None:
         self._file = file
         self._fixed = tuple(fixed)
-        self._anyone = anyone
+        self._open_without_keys = open_without_keys
 
     @property
     def needed(self) -> bool:
-        """Whether a request must bring a key."""
-        return not self._anyone or bool(self._fixed) or self._file.exists
+        """Whether requests need a key."""
+        return not self._open_without_keys or bool(self._fixed) or self._file.exists
 
     def keys(self) -> tuple[Key, ...]:
         """Return the keys of the settings and those of the file."""
         return (*self._fixed, *self._file.read())
 
     def find(self, secret: str) -> Key | None:
-        """Return the key with this secret; how long it takes tells nothing of the hashes."""
+        """Return the key with this secret, in a time that reveals nothing about the hashes."""
         digest = digest_of(secret)
         found = None
         for key in self.keys():

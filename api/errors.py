@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): one table says which error has which status, title and public text."""
+"""Turns errors into problem documents (RFC 9457); one table has the status, title and public text of each error."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ProblemType:
-    """How one class of error is answered; `public` replaces its own text where that is for the operator alone."""
+    """The answer to one class of error; `public` replaces an error text that only the operator may see."""
 
     status: int
     title: str
@@ -33,18 +33,20 @@ _LATER = {"Retry-After": "5"}
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
 PROBLEMS: dict[type[errors.LookalikeError], ProblemType] = {
-    errors.LookalikeError: ProblemType(500, "Internal error", "Something went wrong; the log has the reason."),
-    errors.ImageError: ProblemType(422, "Image unusable"),
-    errors.ImageUndecodable: ProblemType(422, "Image undecodable"),
+    errors.LookalikeError: ProblemType(
+        500, "Internal error", "An internal error occurred; see the log for the reason."
+    ),
+    errors.ImageError: ProblemType(422, "Image cannot be used"),
+    errors.ImageUndecodable: ProblemType(422, "Image cannot be decoded"),
     errors.ImageTooLarge: ProblemType(413, "Image too large"),
     errors.UnsupportedFormat: ProblemType(415, "Unsupported image format"),
-    errors.FileUnreadable: ProblemType(404, "File unreadable", "The picture's file cannot be read."),
+    errors.FileUnreadable: ProblemType(404, "File cannot be read", "The image file cannot be read."),
     errors.SourceUnavailable: ProblemType(
-        503, "Source unavailable", "The source of the pictures cannot be reached; the log has the reason.", _LATER
+        503, "Source unavailable", "The image source cannot be reached; see the log for the reason.", _LATER
     ),
-    # 4xx: it is the caller who chose the URL
-    errors.UrlBlocked: ProblemType(422, "URL not fetched"),
-    errors.UrlUnreachable: ProblemType(422, "URL unreachable"),
+    # 4xx, because the caller chose the URL
+    errors.UrlBlocked: ProblemType(422, "URL not allowed"),
+    errors.UrlUnreachable: ProblemType(422, "URL cannot be fetched"),
     errors.UsageError: ProblemType(422, "Invalid request"),
     errors.UnsupportedMediaType: ProblemType(415, "Unsupported media type"),
     errors.RequestTooSlow: ProblemType(408, "Request timeout", headers={"Connection": "close"}),
@@ -55,54 +57,54 @@ PROBLEMS: dict[type[errors.LookalikeError], ProblemType] = {
         401, "Unknown API key", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
     ),
     errors.ScopeMissing: ProblemType(
-        403, "Not allowed", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+        403, "Insufficient scope", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
     ),
     errors.RateLimited: ProblemType(429, "Too many requests"),
-    errors.HeadTooLarge: ProblemType(431, "Address or headers too large"),
+    errors.HeadTooLarge: ProblemType(431, "Request URL or headers too large"),
     errors.MalformedRequest: ProblemType(400, "Malformed request"),
-    errors.IdempotencyKeyBusy: ProblemType(409, "Still being answered", headers=_SOON),
-    errors.IdempotencyKeyReused: ProblemType(422, "Idempotency-Key used before"),
+    errors.IdempotencyKeyBusy: ProblemType(409, "Request already in progress", headers=_SOON),
+    errors.IdempotencyKeyReused: ProblemType(422, "Idempotency-Key already used"),
     errors.KeysUnreadable: ProblemType(
-        503, "Keys unreadable", "Nobody is let in at the moment; the log has the reason."
+        503, "API keys cannot be read", "No API key can be checked at the moment; see the log for the reason."
     ),
     errors.NotFound: ProblemType(404, "Not found"),
-    errors.ModelMismatch: ProblemType(409, "Another model's collection"),
-    errors.ModelError: ProblemType(503, "Model unavailable", "The model cannot be used; the log has the reason."),
+    errors.ModelMismatch: ProblemType(409, "Collection of another model"),
+    errors.ModelError: ProblemType(503, "Model unavailable", "The model cannot be used; see the log for the reason."),
     errors.Busy: ProblemType(503, "Busy", headers=_SOON),
     errors.StoreUnavailable: ProblemType(
         503, "Store unavailable", "The vector store does not answer; try again shortly.", _LATER
     ),
     errors.QueueUnavailable: ProblemType(
-        503, "Queue unavailable", "The queue of jobs does not answer; try again shortly.", _LATER
+        503, "Queue unavailable", "The job queue does not answer; try again shortly.", _LATER
     ),
     errors.DataDirectoryLocked: ProblemType(
-        503, "Data directory locked", "The data directory is in use by another process; stop that one first.", _LATER
+        503, "Data directory locked", "Another process uses the data directory; stop that process first.", _LATER
     ),
     errors.DiskFull: ProblemType(
         507, "Disk full", "The disk of the data directory is full; nothing was changed. Free some space and try again."
     ),
 }
 
-_FORESEEN = (errors.Busy, errors.StoreUnavailable, errors.QueueUnavailable)  # their sentence says it all
+_WITHOUT_TRACEBACK = (errors.Busy, errors.StoreUnavailable, errors.QueueUnavailable)  # the message is enough
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "image_too_large", 415: "unsupported_media_type"}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one field of a request."""
+    """An error in one field of a request."""
 
     field: str
     message: str
 
 
 def problem_type(error: errors.LookalikeError) -> ProblemType:
-    """Return the table's line for an error: its own, or that of its nearest base class."""
+    """Return the table entry of an error, or of its nearest base class."""
     return next(PROBLEMS[cls] for cls in type(error).__mro__ if cls in PROBLEMS)
 
 
 def public_text(error: errors.LookalikeError) -> str:
-    """Return the sentence that a client is shown."""
+    """Return the text that clients may see."""
     return problem_type(error).public or error.message
 
 
@@ -124,10 +126,12 @@ def problem(problem_type: ProblemType, code: str, detail: str, faults: Sequence[
 
 
 def problem_of(error: errors.LookalikeError) -> JSONResponse:
-    """Return the problem document of one of our errors; those of the service itself are logged in full."""
+    """Return the problem document of a LookalikeError; server errors are also logged in full."""
     type_ = problem_type(error)
     if type_.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s: %s", error.code, error.message, exc_info=None if isinstance(error, _FORESEEN) else error)
+        log.error(
+            "%s: %s", error.code, error.message, exc_info=None if isinstance(error, _WITHOUT_TRACEBACK) else error
+        )
     faults = [Fault(error.field, error.message)] if error.field else []
     answer = problem(type_, error.code, public_text(error), faults)
     if isinstance(error, errors.RateLimited):
@@ -136,19 +140,19 @@ def problem_of(error: errors.LookalikeError) -> JSONResponse:
 
 
 def internal_problem() -> JSONResponse:
-    """Return the problem document of an error that nobody foresaw."""
+    """Return the problem document of an unexpected error."""
     error = errors.LookalikeError
     return problem(PROBLEMS[error], error.code, str(PROBLEMS[error].public))
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the app a problem document."""
-    app.add_exception_handler(errors.LookalikeError, _on_own_error)
+    """Answer every error of the app with a problem document."""
+    app.add_exception_handler(errors.LookalikeError, _on_lookalike_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
-async def _on_own_error(request: Request, error: Exception) -> JSONResponse:
+async def _on_lookalike_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.LookalikeError)
     return problem_of(error)
 
@@ -160,9 +164,9 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     return problem(PROBLEMS[errors.UsageError], errors.UsageError.code, detail, faults)
 
 
-def faults_of(found: Sequence[Any]) -> list[Fault]:
-    """Return what pydantic found wrong, in words for whoever sent it."""
-    return [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in found]
+def faults_of(details: Sequence[Any]) -> list[Fault]:
+    """Return pydantic's error details as faults."""
+    return [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in details]
 
 
 def _field(location: Sequence[Any]) -> str:
@@ -172,10 +176,10 @@ def _field(location: Sequence[Any]) -> str:
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer what the router itself refuses."""
+    """Answer the errors of the router itself."""
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, errors.UsageError.code)
-    detail = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+    detail = {404: "There is no such path.", 405: "This path does not support this method."}
     problem_type = ProblemType(
         error.status_code, HTTPStatus(error.status_code).phrase, headers=dict(error.headers or {})
     )

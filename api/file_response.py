@@ -1,4 +1,4 @@
-"""An indexed picture's own file as an answer: what a browser may show of it, under which name, and which part."""
+"""Sends the original file of an image: media type, file name, and ranges."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ from embeddings.imaging.formats import FORMATS, SIGNATURE_BYTES, browser_format
 from store.locations import display_path
 from store.records import Row
 
-PART = 256 << 10  # bytes that are in memory at a time
+CHUNK = 256 << 10  # bytes in memory at a time
 CACHE = "private, max-age=0, must-revalidate"  # the file may change at any time
 MAX_NAME = 150
 
@@ -24,13 +24,13 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def original(request: Request, row: Row, file: IO[bytes], run: Callable[..., Awaitable[bytes]]) -> Response:
-    """Return a picture's file, or the part that the request names, as an answer that closes the file at its end.
+    """Return a response with an image's file, or the range that the request names; it closes the file at its end.
 
-    `run` makes blocking calls. A Range that is not one satisfiable range is passed over (RFC 9110, 14.2).
+    `run` makes blocking calls. A Range header that is not one satisfiable range is ignored (RFC 9110, 14.2).
     """
     etag = f'"{row.content_hash}"'
     kind, disposition = _presentation(file.read(SIGNATURE_BYTES), PurePath(display_path(row)).name)
-    start, end = _part(request, etag, row.bytes)
+    start, end = _range(request, etag, row.bytes)
     partial = (start, end) != (0, row.bytes)
     headers = {
         "Content-Length": str(end - start),
@@ -43,11 +43,12 @@ def original(request: Request, row: Row, file: IO[bytes], run: Callable[..., Awa
     if partial:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.bytes}"
     file.seek(start)
-    return _FileAnswer(file, end - start, run, 206 if partial else 200, headers, kind)
+    count = end - start if request.method == "GET" else 0
+    return _FileResponse(file, count, run, 206 if partial else 200, headers, kind)
 
 
-class _FileAnswer(StreamingResponse):
-    """Sends so many bytes of a file and closes it, however it ends."""
+class _FileResponse(StreamingResponse):
+    """Sends `count` bytes of a file, and closes the file in any case."""
 
     def __init__(
         self,
@@ -69,9 +70,9 @@ class _FileAnswer(StreamingResponse):
 
     async def _parts(self, count: int, run: Callable[..., Awaitable[bytes]]) -> AsyncIterator[bytes]:
         while count > 0:
-            part = await run(self._file.read, min(PART, count))
+            part = await run(self._file.read, min(CHUNK, count))
             if not part:
-                return  # it was cut short meanwhile; the client sees that bytes are missing
+                return  # the file was truncated meanwhile; the client sees that bytes are missing
             count -= len(part)
             yield part
 
@@ -86,15 +87,15 @@ def _presentation(start: bytes, name: str) -> tuple[str, str]:
 
 
 def _disposition(kind: str, name: str) -> str:
-    """Return a Content-Disposition (RFC 6266) with a name that can neither end the header nor hide anything."""
+    """Return a Content-Disposition (RFC 6266); the name cannot break out of the header or hide its suffix."""
     shown = "".join(c for c in name if c.isprintable() and c not in '\\/:*?"<>|').lstrip(". ")[-MAX_NAME:]
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", shown)
     text = f'{kind}; filename="{plain}"'
     return text if plain == shown else f"{text}; filename*=UTF-8''{quote(shown, safe='')}"
 
 
-def _part(request: Request, etag: str, size: int) -> tuple[int, int]:
-    """Return where what is asked for begins and ends."""
+def _range(request: Request, etag: str, size: int) -> tuple[int, int]:
+    """Return the first byte of the requested range and the one after its last."""
     found = _RANGE.fullmatch(request.headers.get("range", ""))
     if not found or request.headers.get("if-range", etag) != etag:
         return 0, size

@@ -1,4 +1,4 @@
-"""Reads a request's body (multipart, JSON, a picture) within bounds of size and time that hold while it is read."""
+"""Reads a request body (multipart, JSON or an image) within limits of size and time."""
 
 import asyncio
 import errno
@@ -16,15 +16,16 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from api.upload import Upload
 from embeddings.errors import DiskFull, ImageTooLarge, RequestTooSlow, UnsupportedMediaType, UsageError
 
-MARGIN = 1 << 20  # what a body may have beyond its pictures: the other fields and the multipart headers
+MARGIN = 1 << 20  # bytes of a body beyond its images: other fields and multipart headers
 MAX_JSON = 1 << 20
-IN_MEMORY = 1 << 20  # bytes of a picture; more go to a temporary file
-MAX_FIELDS = 64  # no route has a use for more than 40, and every part before the refusal takes time
+IN_MEMORY = 1 << 20  # bytes of an image; larger images go to a temporary file
+MAX_FIELDS = 64  # no route uses more than 40, and each part takes time to parse
 MAX_FIELD = 128 << 10
 
-# A client must begin within GRACE seconds and then send at least PACE bytes a second on average.
+# A client must begin within GRACE seconds and then send MIN_BYTES_PER_SECOND on average.
 GRACE = 30.0
 MIN_BYTES_PER_SECOND = 10_000
 
@@ -32,36 +33,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Upload:
-    """One file of a multipart body; its bytes are in memory or in a temporary file."""
-
-    name: str
-    size: int
-    file: BinaryIO
-
-    def check(self, most: int) -> None:
-        """Raise ImageTooLarge if the file has more than `most` bytes."""
-        if self.size > most:
-            raise ImageTooLarge(f"the file has {self.size:,} bytes, {most:,} are allowed", field="file")
-
-    def read(self) -> bytes:
-        """Return the bytes."""
-        self.file.seek(0)
-        return self.file.read()
-
-
-@dataclass(frozen=True)
 class Limits:
-    """What one route takes: bytes of all pictures, their number, and the fields that may be given more than once."""
+    """The limits of one route: bytes and number of all uploads, and the fields that may be repeated."""
 
-    picture_bytes: int
-    pictures: int = 1
+    upload_bytes: int
+    uploads: int = 1
     repeatable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Body:
-    """A body that was read: values by field name, and files."""
+    """A parsed body: values by field name, and files."""
 
     values: dict[str, Any] = field(default_factory=dict)
     uploads: list[Upload] = field(default_factory=list)
@@ -76,7 +58,7 @@ class Body:
 
 @asynccontextmanager
 async def read_body(request: Request, limits: Limits) -> AsyncIterator[Body]:
-    """Give the body of a request, query parameters among its values; its temporary files go when the block ends.
+    """Yield the body of a request, with its query parameters; its temporary files are deleted when the block ends.
 
     Raises ImageTooLarge, RequestTooSlow, UnsupportedMediaType or UsageError.
     """
@@ -92,9 +74,9 @@ async def read_body(request: Request, limits: Limits) -> AsyncIterator[Body]:
         yield Body(_together(given, await _read_json(request)))
     elif kind == "":
         yield Body(given)
-    elif limits.pictures and (kind.startswith("image/") or kind == "application/octet-stream"):
+    elif limits.uploads and (kind.startswith("image/") or kind == "application/octet-stream"):
         with SpooledTemporaryFile(IN_MEMORY) as file:
-            size = await _read_picture(request, limits.picture_bytes, file)
+            size = await _read_image(request, limits.upload_bytes, file)
             yield Body(given, [Upload("", size, cast(BinaryIO, file))])
     else:
         raise UnsupportedMediaType(f"the body is {kind}; send multipart/form-data or application/json")
@@ -108,10 +90,10 @@ def _media_type(request: Request) -> str:
 
 
 async def _read_form(request: Request, limits: Limits) -> FormData:
-    text = f"the request is larger than the {limits.picture_bytes:,} bytes allowed"
-    stream = _counted(request, limits.picture_bytes + MARGIN, text)
+    text = f"the request is larger than the {limits.upload_bytes:,} bytes allowed"
+    stream = _counted(request, limits.upload_bytes + MARGIN, text)
     parser = MultiPartParser(
-        request.headers, stream, max_files=limits.pictures, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD
+        request.headers, stream, max_files=limits.uploads, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD
     )
     try:
         return await parser.parse()
@@ -123,11 +105,11 @@ async def _read_form(request: Request, limits: Limits) -> FormData:
         raise
 
 
-async def _read_picture(request: Request, most: int, file: IO[bytes]) -> int:
-    """Read a body that is a picture and nothing else; return its size."""
+async def _read_image(request: Request, max_bytes: int, file: IO[bytes]) -> int:
+    """Read a body that is an image and nothing else; return its size."""
     size = 0
     try:
-        async for part in _counted(request, most, f"the picture is larger than the {most:,} bytes allowed"):
+        async for part in _counted(request, max_bytes, f"the image is larger than the {max_bytes:,} bytes allowed"):
             file.write(part)
             size += len(part)
     except OSError as error:
@@ -135,7 +117,7 @@ async def _read_picture(request: Request, most: int, file: IO[bytes]) -> int:
             raise DiskFull("the disk of the folder for temporary files is full") from error
         raise
     if not size:
-        raise UsageError("the body is empty; send the picture's bytes", field="file")
+        raise UsageError("the body is empty; send the bytes of the image", field="file")
     return size
 
 
@@ -150,14 +132,14 @@ async def _read_json(request: Request) -> dict[str, Any]:
     return values
 
 
-async def _counted(request: Request, most: int, text: str) -> AsyncGenerator[bytes, None]:
-    """Yield the body's parts. Raises ImageTooLarge beyond `most` bytes and RequestTooSlow when they do not come."""
+async def _counted(request: Request, max_bytes: int, text: str) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of the body. Raises ImageTooLarge beyond `max_bytes`, and RequestTooSlow."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
+    if declared.isdigit() and int(declared) > max_bytes:
         raise ImageTooLarge(text)
     clock = asyncio.get_running_loop().time
     started, count = clock(), 0
-    async with aclosing(request.stream()) as parts:  # left to the event loop, it would be closed by a task of its own
+    async with aclosing(request.stream()) as parts:  # otherwise the event loop closes it in a task of its own
         while True:
             try:
                 async with asyncio.timeout_at(started + GRACE + count / MIN_BYTES_PER_SECOND):
@@ -167,7 +149,7 @@ async def _counted(request: Request, most: int, text: str) -> AsyncGenerator[byt
             if not part:
                 return
             count += len(part)
-            if count > most:
+            if count > max_bytes:
                 raise ImageTooLarge(text)
             yield part
 
@@ -179,13 +161,13 @@ def _body(given: Mapping[str, Any], form: FormData, limits: Limits) -> Body:
         if not isinstance(value, UploadFile) or not (value.size or value.filename):
             continue  # an empty file field of a web form
         if name not in ("file", "files"):
-            raise UsageError(f"{name} is not a file field; send the picture as 'file'", field=name)
+            raise UsageError(f"{name} is not a file field; send the image as 'file'", field=name)
         uploads.append(Upload(value.filename or "", value.size or 0, value.file))
     return Body(_together(given, _merged(texts, limits.repeatable)), uploads)
 
 
 def _merged(items: list[tuple[str, str]], repeatable: frozenset[str]) -> dict[str, Any]:
-    """Return the values by name, empty ones left out: a web form sends its empty fields too."""
+    """Return the values by name, without empty ones: a web form also sends its empty fields."""
     values: dict[str, Any] = {}
     for name, value in items:
         if value == "":
@@ -200,7 +182,7 @@ def _merged(items: list[tuple[str, str]], repeatable: frozenset[str]) -> dict[st
 
 
 def _together(query: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return query parameters and body fields as one. Raises UsageError where they say the same thing twice."""
+    """Return query parameters and body fields in one dict. Raises UsageError for a field that is in both."""
     if twice := sorted(query.keys() & body.keys()):
-        raise UsageError(f"{twice[0]} is given both in the address and in the body", field=twice[0])
+        raise UsageError(f"{twice[0]} is given both in the query string and in the body", field=twice[0])
     return {**query, **body}

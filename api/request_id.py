@@ -1,4 +1,4 @@
-"""The id of the request that is being answered, for answers and log lines."""
+"""The id of the current request, for answers and log lines."""
 
 import logging
 from contextvars import ContextVar
@@ -7,12 +7,12 @@ request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def current_request_id() -> str:
-    """Return the id of the request that is being answered, '-' outside of one."""
+    """Return the id of the current request, '-' outside of a request."""
     return request_id_var.get()
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives every log record the id of the request it was written in."""
+    """Adds the id of the current request to every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add `request_id`; keeps every record."""

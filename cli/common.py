@@ -1,4 +1,4 @@
-"""What the commands share: options, settings, JSON and tables on stdout, progress on stderr."""
+"""Shared by the commands: options, settings, JSON output, progress bars."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from store import open_store
 from store.base import Store
 
 collection_option = click.option(
-    "--collection", metavar="NAME", help="The collection (default: LOOKALIKE_COLLECTION, else photos)."
+    "--collection", metavar="NAME", help="Name of the collection (default: LOOKALIKE_COLLECTION, else photos)."
 )
 model_option = click.option(
     "--model",
@@ -27,22 +27,22 @@ headers_option = click.option(
     "headers",
     metavar="NAME:VALUE",
     multiple=True,
-    help="Send to the web servers of a list; may be repeated.",
+    help="HTTP header for the web servers of a URL list; may be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 
 def settings_with(collection: str | None = None, model: str | None = None) -> Settings:
-    """Return the settings of the environment with what the command line says in their place."""
+    """Return the settings of the environment, overridden by the command line."""
     changes = {"collection": collection, "model": model}
     return read_settings().model_copy(update={k: v for k, v in changes.items() if v is not None})
 
 
 def headers_of(lines: Sequence[str]) -> dict[str, str]:
-    """Return the headers of --header. Raises UsageError for what is none."""
+    """Return the headers of --header. Raises UsageError for a malformed one."""
     pairs = [line.partition(":") for line in lines]
     if not all(colon for _, colon, _ in pairs):
-        raise UsageError("--header takes NAME:VALUE, such as 'Authorization: Bearer abc'")
+        raise UsageError("--header must have the form NAME:VALUE, such as 'Authorization: Bearer abc'")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
@@ -57,7 +57,7 @@ def print_json(document: Any) -> None:
 
 
 def progress_bar(total: int, label: str, unit: str = "images") -> "tqdm[Any]":
-    """Return a bar on stderr with rate and time left; it is silent where stderr is not a terminal."""
+    """Return a progress bar on stderr with rate and time left; it shows nothing if stderr is not a terminal."""
     return tqdm(total=total, desc=label, unit=f" {unit}", disable=None, dynamic_ncols=True, smoothing=0.1, leave=False)
 
 
@@ -76,7 +76,7 @@ class Named(Protocol):
 
 
 def in_words(labels: Iterable[Named]) -> str:
-    """Return 'tabby 93%, tiger cat 5%', without what rounds to nothing."""
+    """Return 'tabby 93%, tiger cat 5%', without labels that round to 0%."""
     return (
         ", ".join(f"{label.name} {label.confidence:.0%}" for label in labels if label.confidence >= 0.005) or "nothing"
     )

@@ -1,4 +1,4 @@
-"""`lookalike run`: index a folder, show what came of it, and serve it."""
+"""`lookalike run`: index a folder, print examples, and serve it."""
 
 import re
 from importlib.util import find_spec
@@ -39,40 +39,40 @@ DEMO_PHOTOS = (
 def run(
     folder: Path | None, host: str, port: int, collection: str | None, model: str | None, allow_anyone: bool
 ) -> None:
-    """Index FOLDER, show what came of it, and serve it until Ctrl-C.
+    """Index FOLDER, print a few examples, and serve it until Ctrl-C.
 
-    Without FOLDER, a few photos that come with scikit-image are taken.
+    Without FOLDER, a few photos from scikit-image are used.
     """
-    from api.server.run import key_ring, listening, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
+    from api.server.run import listening, load_keys, serve_opened  # noqa: PLC0415 - the web framework, which few commands need
 
     settings = settings_with(collection, model)
     source = Folder(folder or demo_folder(settings.data))
     settings = with_library(settings, source)
     with listening(host, port) as listener:
-        ring = key_ring(settings, listener, allow_anyone)
+        keys = load_keys(settings, listener, allow_anyone)
         with store_of(settings) as store, Embedder(settings) as embedder:
             click.echo(f"indexing {source.root}", err=True)
             target = store.create(settings.collection, embedder.identity)
             print_report(index_once(source, target, embedder, settings, prune=False))
             show_examples(target)
-            serve_opened(settings, listener, embedder, store, _say_where, ring)
+            serve_opened(settings, listener, embedder, store, _print_address, keys)
 
 
-def _say_where(address: str) -> None:
+def _print_address(address: str) -> None:
     click.echo(f"open {address} (Ctrl-C stops)")
 
 
 def with_library(settings: Settings, source: Folder) -> Settings:
-    """Return the settings with the folder among the libraries, so that it can be indexed again while it is served."""
+    """Return the settings with the folder as a library, so that a job can index it again while it is served."""
     name = NOT_IN_NAMES.sub("-", Path(source.root).name)[:64] or "photos"
     return settings.model_copy(update={"libraries": {name: source.root} | settings.libraries})
 
 
 def demo_folder(data: Path) -> Path:
-    """Return a folder of photos that scikit-image carries, copied. Raises UsageError if it is not installed."""
+    """Return a folder with copies of scikit-image's photos. Raises UsageError if scikit-image is not installed."""
     package = find_spec("skimage")
     if package is None or package.origin is None:
-        raise UsageError("name a folder of photos, or install the demo's: pip install 'lookalike[demo]'")
+        raise UsageError("name a folder of photos, or install the demo photos: pip install 'lookalike[demo]'")
     photos = data / "demo"
     for name in DEMO_PHOTOS:
         if not (photos / name).exists():
@@ -81,14 +81,14 @@ def demo_folder(data: Path) -> Path:
 
 
 def show_examples(collection: Collection) -> None:
-    """Print the tags of three pictures and what looks most like them: those of the most alike pairs."""
+    """Print the tags and the nearest image of three images, those with the highest scores."""
     sample = [row.id for row in collection.browse(limit=SAMPLE) if row.tags]
     rows = [row for row in collection.fetch(sample, with_vectors=True) if row.vector is not None]
     if not rows:
         return
     vectors = np.array([row.vector for row in rows])
-    found = collection.search(vectors, limit=2)
-    pairs = [(row, hit) for row, hits in zip(rows, found, strict=True) for hit in hits if hit.row.id != row.id]
+    nearest = collection.search(vectors, limit=2)
+    pairs = [(row, hit) for row, hits in zip(rows, nearest, strict=True) for hit in hits if hit.row.id != row.id]
     shown: set[frozenset[str]] = set()
     for row, hit in sorted(pairs, key=lambda pair: -pair[1].score):
         pair = frozenset((row.id, hit.row.id))

@@ -1,15 +1,17 @@
-"""`lookalike search`: find the indexed pictures that look like an image."""
+"""`lookalike search`: find the indexed images that look like an image."""
 
-import time
+import asyncio
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from api.schemas.responses import SearchAnswer, SearchTimes
-from api.schemas.serialize import milliseconds, result, score
-from api.services.collections import CollectionService
+from api.request_id import request_id_var
+from api.schemas.requests import SearchQuery
+from api.schemas.responses import SearchAnswer
+from api.services.search import answer_query
+from api.services.service import Service
 from cli.common import (
     collection_option,
     in_words,
@@ -19,19 +21,15 @@ from cli.common import (
     settings_with,
     store_of,
 )
-from embeddings.embedder import Embedder, Embedding
-from embeddings.errors import LookalikeError, UsageError
+from embeddings.embedder import Embedder
+from embeddings.errors import ImageError, UsageError
 from embeddings.imaging.decode import Box
 from embeddings.settings import Settings
-from store.base import Collection
-from store.image_files import ImageFiles
-from store.records import Hit
-
-LABELS = 5
+from embeddings.web.fetcher import WebFetcher
 
 
 class BoxType(click.ParamType):
-    """Four numbers with commas: the part of the picture to search for."""
+    """Four numbers separated by commas: the part of the image to search for."""
 
     name = "x,y,w,h"
 
@@ -48,10 +46,10 @@ class BoxType(click.ParamType):
 @click.argument("image", type=click.Path(path_type=Path))
 @collection_option
 @model_option
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Results at most.")
-@click.option("--offset", type=click.IntRange(0, 15_384), default=0, help="Results to skip.")
-@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only pictures with this tag; may be repeated.")
-@click.option("--min-score", type=click.FloatRange(-1, 1), default=-1.0, help="Leave out less similar pictures.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Maximum number of results.")
+@click.option("--offset", type=click.IntRange(0, 15_384), default=0, help="Number of results to skip.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only images with this tag; may be repeated.")
+@click.option("--min-score", type=click.FloatRange(-1, 1), default=-1.0, help="Leave out less similar images.")
 @click.option("--box", type=BoxType(), help="Search for a part of IMAGE: left, top, width, height in 0..1.")
 @json_option
 def search(
@@ -59,72 +57,45 @@ def search(
     collection: str | None,
     model: str | None,
     tags: Sequence[str],
-    as_json: bool,
+    limit: int,
+    offset: int,
+    min_score: float,
     box: Box | None,
-    **numbers: float,
+    as_json: bool,
 ) -> None:
-    """Find the indexed pictures that look like IMAGE, nearest first.
+    """Find the indexed images that look like IMAGE, most similar first.
 
-    Scores are cosine similarities: 1 is the same picture.
+    Scores are cosine similarities: 1 means the same image.
     """
     settings = settings_with(collection, model)
+    request_id_var.set(uuid.uuid4().hex)
+    corners = (box.x, box.y, box.width, box.height) if box else None
+    query = SearchQuery.model_construct(tags=list(tags), limit=limit, offset=offset, min_score=min_score, box=corners)
     with store_of(settings) as store, Embedder(settings) as embedder:
-        image_files = ImageFiles(settings.data, settings.max_bytes)
-        library = CollectionService(store, embedder.identity, lambda: embedder.vocabulary, image_files)
-        target = library.open_for_search(settings.collection, tags)
-        answer = _search(image, box, target, embedder, tuple(tags), numbers)
+        service = Service(settings, embedder, store, WebFetcher())
+        answer = asyncio.run(_answer(service, query, image))
     print_json(answer.model_dump(mode="json")) if as_json else _print(answer, settings)
 
 
-def _search(
-    image: Path,
-    box: Box | None,
-    target: Collection,
-    embedder: Embedder,
-    tags: tuple[str, ...],
-    numbers: dict[str, float],
-) -> SearchAnswer:
-    began = time.perf_counter()
-    embedding, decoded = _embed(image, box, embedder)
-    between = time.perf_counter()
-    limit, offset, least = int(numbers["limit"]), int(numbers["offset"]), numbers["min_score"]
-    hits: list[Hit] = target.search(embedding.vector[None], limit, offset, tags)[0]
-    done = time.perf_counter()
-    return SearchAnswer(
-        request_id=uuid.uuid4().hex,
-        model=embedder.identity.name,
-        took_ms=SearchTimes(
-            decode=milliseconds(decoded - began),
-            network=milliseconds(between - decoded),
-            search=milliseconds(done - between),
-            total=milliseconds(done - began),
-        ),
-        labels=embedder.tagger.labels(embedding.logits, LABELS),
-        results=[result(hit, target.name) for hit in hits if score(hit) >= least],
-    )
-
-
-def _embed(image: Path, box: Box | None, embedder: Embedder) -> tuple[Embedding, float]:
-    """Return the picture's embedding and when it was decoded."""
+async def _answer(service: Service, query: SearchQuery, image: Path) -> SearchAnswer:
     try:
         data = image.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {image}") from error
     except OSError as error:
         raise UsageError(f"cannot read {image}: {error.strerror}") from error
-    try:
-        pixels = embedder.submit(data, box).result()
-    except LookalikeError as error:
-        raise UsageError(f"{image}: {error.message}") from error
-    decoded = time.perf_counter()
-    return embedder.finish([pixels])[0], decoded
+    async with service.running():
+        try:
+            return await answer_query(service, query, lambda: data)
+        except ImageError as error:
+            raise UsageError(f"{image}: {error.message}") from error
 
 
 def _print(answer: SearchAnswer, settings: Settings) -> None:
     if answer.labels:
         click.echo(f"shows: {in_words(answer.labels)}")
-    for found in answer.results:
-        named = ", ".join(tag.name for tag in found.tags)
-        click.echo(f"{found.score:.3f}  {found.path}" + (f"  ({named})" if named else ""))
+    for result in answer.results:
+        names = ", ".join(tag.name for tag in result.tags)
+        click.echo(f"{result.score:.3f}  {result.path}" + (f"  ({names})" if names else ""))
     if not answer.results:
-        click.echo(f"nothing in {settings.collection} fits", err=True)
+        click.echo(f"no image in {settings.collection} matches", err=True)

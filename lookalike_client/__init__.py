@@ -1,14 +1,14 @@
-"""A client of the lookalike service: one typed method a route, every refusal an exception with the service's code."""
+"""A client of the lookalike service: one typed method per route; errors are exceptions with the service's code."""
 
-from lookalike_client.client import Client, Picture
+from lookalike_client.client import Client, ImageFile
 from lookalike_client.errors import (
     ApiError,
     BadRequest,
     Conflict,
+    ImageRefused,
     KeyRefused,
     NoAnswer,
     NotFound,
-    PictureRefused,
     TryLater,
     UrlRefused,
 )
@@ -36,6 +36,8 @@ __all__ = [
     "Failure",
     "Found",
     "Image",
+    "ImageFile",
+    "ImageRefused",
     "Job",
     "KeyRefused",
     "Label",
@@ -43,8 +45,6 @@ __all__ = [
     "NoAnswer",
     "NotFound",
     "Page",
-    "Picture",
-    "PictureRefused",
     "Result",
     "Session",
     "Tag",

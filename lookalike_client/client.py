@@ -1,4 +1,4 @@
-"""Speaks the service's HTTP API over one pool of connections."""
+"""A typed client of the HTTP API with one pool of connections."""
 
 import json
 import time
@@ -28,17 +28,21 @@ from lookalike_client.models import (
 
 T = TypeVar("T")
 
-Picture = bytes | str | Path  # the bytes of a picture, or the path of its file
-Box = tuple[float, float, float, float]  # x, y, width, height as fractions of the upright picture
+ImageFile = bytes | str | Path  # the bytes of an image, or the path of its file
+Box = tuple[float, float, float, float]  # x, y, width, height as fractions of the upright image
 
 MAX_WAIT = 30.0  # seconds between two attempts
 
 
 class Client:
-    """A client of one service; may be used by several threads, and closes its connections at the end of a `with`.
+    """A thread-safe client of one service; a `with` block closes its connections.
 
-    Requests that the service is too busy for are sent again, as often as `attempts` says and after the time that it
-    asks for; so are writes, which carry an Idempotency-Key, so that none is done twice. `transport` is for tests.
+    If the service is busy, a request is sent up to `attempts` times, after the delay that the service asks for. This
+    includes writes: their Idempotency-Key prevents that one is done twice. `transport` is for tests.
+
+        with Client("http://127.0.0.1:8000", key="lk_...") as client:
+            for result in client.search("cat.jpg", limit=5).results:
+                print(result.score, result.path)
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class Client:
 
     def search(
         self,
-        picture: Picture | None = None,
+        image: ImageFile | None = None,
         *,
         url: str | None = None,
         id: str | None = None,
@@ -83,65 +87,66 @@ class Client:
         taken_to: date | None = None,
         box: Box | None = None,
     ) -> Found:
-        """Return the pictures that look most like one of `picture`, `url` and `id`; `box` is the part that counts.
+        """Return the images that look most like `image`, the image at `url`, or the indexed image `id`.
 
-        With `taken_from` or `taken_to` (both are in), only pictures that were taken then.
+        `box` searches for a part of the image. `taken_from` and `taken_to`, both inclusive, restrict the results to
+        images taken on these days.
 
-        Raises ApiError, as all methods do: BadRequest, KeyRefused, NotFound, PictureRefused, UrlRefused, Conflict,
+        Raises ApiError, as all methods do: BadRequest, KeyRefused, NotFound, ImageRefused, UrlRefused, Conflict,
         TryLater or NoAnswer.
         """
         values: dict[str, Any] = {"url": url, "id": id, "collection": collection, "limit": limit, "offset": offset}
         values |= {"min_score": min_score, "tags": list(tags), "box": list(box) if box else None}
         values |= _days(taken_from, taken_to)
-        return from_json(Found, self._send("POST", "/v1/search", picture, values))
+        return from_json(Found, self._send("POST", "/v1/search", image, values))
 
     def search_many(self, queries: Sequence[dict[str, Any]]) -> list[Found | ApiError]:
-        """Answer up to 32 searches at once, each a dict of `search`'s keywords with `url` or `id`, or say why not."""
+        """Return the answer or error of up to 32 searches, each a dict of `search`'s keywords with `url` or `id`."""
         answers = self._send("POST", "/v1/search/batch", None, {"queries": list(queries)})["answers"]
-        return [error_of(one["error"], 0) if "error" in one else from_json(Found, one) for one in answers]
+        return [error_of(answer["error"], 0) if "error" in answer else from_json(Found, answer) for answer in answers]
 
-    def labels(self, picture: Picture, *, limit: int = 5, min_confidence: float = 0.0) -> Labelled:
-        """Say what a picture shows."""
+    def labels(self, image: ImageFile, *, limit: int = 5, min_confidence: float = 0.0) -> Labelled:
+        """Return the labels of an image."""
         values = {"limit": limit, "min_confidence": min_confidence}
-        return from_json(Labelled, self._send("POST", "/v1/tags", picture, values)["images"][0])
+        return from_json(Labelled, self._send("POST", "/v1/tags", image, values)["images"][0])
 
     def labels_of_urls(
         self, urls: Sequence[str], *, limit: int = 5, min_confidence: float = 0.0
     ) -> list[Labelled | ApiError]:
-        """Say what up to 32 pictures show, or why one cannot be looked at."""
+        """Return the labels or the error of each of up to 32 images."""
         values = {"urls": list(urls), "limit": limit, "min_confidence": min_confidence}
         images = self._send("POST", "/v1/tags", None, values)["images"]
-        return [error_of(one["error"], 0) if "error" in one else from_json(Labelled, one) for one in images]
+        return [error_of(image["error"], 0) if "error" in image else from_json(Labelled, image) for image in images]
 
     def preview(
         self,
-        picture: Picture | None = None,
+        image: ImageFile | None = None,
         *,
         url: str | None = None,
         id: str | None = None,
         collection: str | None = None,
     ) -> bytes:
-        """Return a JPEG of one of `picture`, `url` and `id` as programs can show it, its longest side at most 960."""
+        """Return a JPEG preview of `image`, `url` or `id`, at most 960 pixels wide and high."""
         values = {"url": url, "id": id, "collection": collection}
-        return self._posted("POST", "/v1/preview", picture, values).content
+        return self._posted("POST", "/v1/preview", image, values).content
 
-    # ---- pictures ----------------------------------------------------------------------------------------------
+    # ---- images ------------------------------------------------------------------------------------------------
 
     def add(
         self,
-        picture: Picture | None = None,
+        image: ImageFile | None = None,
         *,
         url: str | None = None,
         id: str | None = None,
         collection: str | None = None,
         meta: dict[str, Any] | None = None,
     ) -> Image:
-        """Add a picture, or the one at a URL; one with the same id that was added before is replaced."""
+        """Add an image file, or the image at a URL; it replaces an earlier upload with the same id."""
         values = {"url": url, "id": id, "collection": collection, "meta": meta}
-        return from_json(Image, self._send("POST", "/v1/images", picture, values, once=True))
+        return from_json(Image, self._send("POST", "/v1/images", image, values, once=True))
 
     def image(self, id: str, collection: str | None = None) -> Image:
-        """Return what is known of one picture."""
+        """Return one indexed image."""
         return from_json(Image, self._get(_image_path(id), collection=collection))
 
     def images(
@@ -154,27 +159,27 @@ class Client:
         offset: int = 0,
         limit: int = 50,
     ) -> Page[Image]:
-        """Return a page of the pictures, in the order of their ids; of those with a tag, or taken in these days."""
+        """Return a page of the images in the order of their ids, optionally with a tag or taken on certain days."""
         days = _days(taken_from, taken_to)
         return self._page("/v1/images", "images", Image, offset, limit, collection=collection, tag=tag, **days)
 
     def all_images(self, *, collection: str | None = None, tag: str | None = None) -> Iterator[Image]:
-        """Yield every picture, page after page."""
+        """Yield all images, page by page."""
         offset = 0
         while page := self.images(collection=collection, tag=tag, offset=offset, limit=1000):
             yield from page
             offset += len(page)
 
     def thumbnail(self, id: str, collection: str | None = None) -> bytes:
-        """Return a small JPEG of a picture, its longest side at most 320 pixels."""
+        """Return a small JPEG of an image, at most 320 pixels wide and high."""
         return self._answer("GET", f"{_image_path(id)}/thumbnail", params=_given(collection=collection)).content
 
     def file(self, id: str, collection: str | None = None) -> bytes:
-        """Return the bytes of a picture as it was indexed, if they are on the service's machine."""
+        """Return the original file of an image, if it is on the service's machine."""
         return self._answer("GET", f"{_image_path(id)}/file", params=_given(collection=collection)).content
 
     def remove(self, id: str, collection: str | None = None) -> None:
-        """Remove a picture from the index."""
+        """Remove an image from the index."""
         self._answer("DELETE", _image_path(id), params=_given(collection=collection))
 
     # ---- collections and jobs ----------------------------------------------------------------------------------
@@ -191,7 +196,7 @@ class Client:
     ) -> Page[TagCount]:
         """Return the tags of a collection with their counts, the most frequent first.
 
-        Counted are pictures that have all of `tags` already, and that were taken in these days.
+        Only images that have all of `tags` and were taken on these days are counted.
         """
         conditions = _days(taken_from, taken_to) | {"tag": list(tags) or None}
         return self._page("/v1/tags", "tags", TagCount, offset, limit, collection=collection, **conditions)
@@ -201,12 +206,12 @@ class Client:
         return self._page("/v1/collections", "collections", Collection, offset, limit)
 
     def start_job(self, source: str, *, collection: str | None = None, prune: bool = False) -> Job:
-        """Index a library of the service's."""
+        """Start a job that indexes one of the service's libraries."""
         values = {"source": source, "collection": collection, "prune": prune}
         return from_json(Job, self._send("POST", "/v1/jobs", None, values, once=True))
 
     def job(self, id: str) -> Job:
-        """Tell how far a job is."""
+        """Return the state and progress of a job."""
         return from_json(Job, self._get(_job_path(id)))
 
     def jobs(self, *, offset: int = 0, limit: int = 100) -> Page[Job]:
@@ -214,7 +219,7 @@ class Client:
         return self._page("/v1/jobs", "jobs", Job, offset, limit)
 
     def job_failures(self, id: str, *, offset: int = 0, limit: int = 100) -> Page[Failure]:
-        """Return the images that failed in a job's last run."""
+        """Return the images that failed in the last run of a job."""
         return self._page(f"{_job_path(id)}/failures", "failures", Failure, offset, limit)
 
     def cancel_job(self, id: str) -> Job:
@@ -226,14 +231,14 @@ class Client:
         return from_json(Job, self._answer("POST", f"{_job_path(id)}/retry").json())
 
     def libraries(self) -> list[str]:
-        """Return the names that a job's source may have."""
+        """Return the names of the libraries that a job can index."""
         return [library["name"] for library in self._get("/v1/libraries", limit=1000)["libraries"]]
 
     def session(self) -> Session:
-        """Tell whom the service takes this client for."""
+        """Return how the service identifies this client."""
         return from_json(Session, self._get("/v1/session"))
 
-    # ---- how it is sent ----------------------------------------------------------------------------------------
+    # ---- requests ----------------------------------------------------------------------------------------------
 
     def _page(self, path: str, name: str, kind: type[T], offset: int, limit: int, **parameters: Any) -> Page[T]:
         document = self._get(path, offset=offset, limit=limit, **parameters)
@@ -244,25 +249,25 @@ class Client:
         return cast(dict[str, Any], self._answer("GET", path, params=_given(**parameters)).json())
 
     def _send(
-        self, method: str, path: str, picture: Picture | None, values: dict[str, Any], once: bool = False
+        self, method: str, path: str, image: ImageFile | None, values: dict[str, Any], once: bool = False
     ) -> dict[str, Any]:
-        return cast(dict[str, Any], self._posted(method, path, picture, values, once).json())
+        return cast(dict[str, Any], self._posted(method, path, image, values, once).json())
 
     def _posted(
-        self, method: str, path: str, picture: Picture | None, values: dict[str, Any], once: bool = False
+        self, method: str, path: str, image: ImageFile | None, values: dict[str, Any], once: bool = False
     ) -> httpx.Response:
-        """Send values as JSON, or beside a picture as a form."""
+        """Send values as JSON, or as a form with an image."""
         given = _given(**values)
         headers = {"Idempotency-Key": uuid.uuid4().hex} if once else {}
-        if picture is None:
+        if image is None:
             return self._answer(method, path, json=given, headers=headers)
-        name, data = ("", picture) if isinstance(picture, bytes) else (Path(picture).name, Path(picture).read_bytes())
+        name, data = ("", image) if isinstance(image, bytes) else (Path(image).name, Path(image).read_bytes())
         form = {key: _text(key, value) for key, value in given.items()}
-        files = {"file": (name or "picture", data)}
+        files = {"file": (name or "image", data)}
         return self._answer(method, path, files=files, data=form, headers=headers)
 
     def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Send a request until it is answered or there are no attempts left."""
+        """Send a request until it is answered or no attempt is left."""
         for attempt in range(1, self._attempts + 1):
             try:
                 return self._once(method, path, request)
@@ -284,7 +289,7 @@ class Client:
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:
-    """Return the problem document of an answer; a proxy in between may have sent something else."""
+    """Return the problem document of an answer, {} if a proxy sent something else."""
     try:
         document = answer.json()
     except ValueError:
@@ -293,7 +298,7 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _given(**values: Any) -> dict[str, Any]:
-    """Return what was given: neither None nor an empty list."""
+    """Return the values that are neither None nor an empty list."""
     return {name: value for name, value in values.items() if value is not None and value != []}
 
 
@@ -303,7 +308,7 @@ def _days(taken_from: date | None, taken_to: date | None) -> dict[str, str | Non
 
 
 def _text(name: str, value: Any) -> Any:
-    """Return a value as a form has it: each tag a field of its own, everything else JSON or as it is."""
+    """Return a value for a form: a list of tags as several fields, texts unchanged, all else as JSON."""
     return value if name == "tags" or isinstance(value, str) else json.dumps(value)
 
 

@@ -1,10 +1,10 @@
-"""What the service may refuse, as exceptions: one class for each thing a program may want to do about it."""
+"""The errors of the service as exceptions: one class for each way a program may react."""
 
 from typing import Any
 
 
 class ApiError(Exception):
-    """The service refused a request; `code` is stable, the text is for people."""
+    """The service refused a request; `code` is stable, the text may change."""
 
     def __init__(
         self,
@@ -25,35 +25,35 @@ class ApiError(Exception):
 
 
 class NoAnswer(ApiError):
-    """The service cannot be reached, or did not answer in time."""
+    """The service cannot be reached or did not answer in time."""
 
 
 class BadRequest(ApiError):
-    """The request makes no sense; `field` says where."""
+    """The request is invalid; `field` names the invalid field."""
 
 
 class KeyRefused(ApiError):
-    """The API key is missing, unknown, revoked, or does not allow this."""
+    """The API key is missing, unknown or revoked, or its scope is insufficient."""
 
 
 class NotFound(ApiError):
-    """There is no such picture, collection, tag, job or library."""
+    """There is no such image, collection, tag, job or library."""
 
 
-class PictureRefused(ApiError):
-    """The picture is damaged, too large, or in a format that is not read."""
+class ImageRefused(ApiError):
+    """The image is damaged, too large or in an unsupported format."""
 
 
 class UrlRefused(ApiError):
-    """The picture's URL is not fetched, or its server does not give it."""
+    """The URL of an image is not allowed, or its server does not send the image."""
 
 
 class Conflict(ApiError):
-    """The collection is of another model, or the Idempotency-Key is another request's."""
+    """The collection was made with another model, or the Idempotency-Key was used for another request."""
 
 
 class TryLater(ApiError):
-    """The service is busy, or something it needs is away; `retry_after` has the seconds to wait."""
+    """The service is busy, or a dependency is unavailable; `retry_after` has the seconds to wait."""
 
 
 _BY_CODE: dict[str, type[ApiError]] = {
@@ -62,9 +62,9 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "scope_missing": KeyRefused,
     "not_found": NotFound,
     "file_unreadable": NotFound,
-    "image_undecodable": PictureRefused,
-    "image_too_large": PictureRefused,
-    "unsupported_format": PictureRefused,
+    "image_undecodable": ImageRefused,
+    "image_too_large": ImageRefused,
+    "unsupported_format": ImageRefused,
     "url_blocked": UrlRefused,
     "url_unreachable": UrlRefused,
     "model_mismatch": Conflict,
@@ -76,7 +76,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
 
 
 def error_of(problem: dict[str, Any], status: int, retry_after: float | None = None) -> ApiError:
-    """Return the exception of a problem document, or of the error of one item of several (status 0)."""
+    """Return the exception for a problem document, or for the error of one item in a batch (status 0)."""
     code = str(problem.get("code", ""))
     kind = _BY_CODE.get(code) or (TryLater if status == 503 or code == "busy" else None)
     if kind is None:

@@ -1,4 +1,4 @@
-"""What the service answers, as dataclasses; fields it may add later are passed over."""
+"""Answers of the service as dataclasses; fields that later versions add are ignored."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Label:
-    """A class that a picture shows, with a calibrated probability."""
+    """A class that an image shows, with a calibrated probability."""
 
     name: str
     confidence: float
@@ -20,7 +20,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag that is stored with a picture."""
+    """A tag that is stored with an image."""
 
     name: str
     confidence: float
@@ -28,7 +28,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class Result:
-    """A picture that was found; `score` is cosine similarity, -1 to 1."""
+    """A similar image; `score` is the cosine similarity, -1 to 1."""
 
     id: str
     score: float
@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Found:
-    """The answer to a search: the nearest pictures, best first, and what the query picture shows."""
+    """The answer to a search: the most similar images, best first, and the labels of the query image."""
 
     labels: list[Label]
     results: list[Result]
@@ -51,7 +51,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Labelled:
-    """One picture of several with its labels; `path` is its name or URL."""
+    """The labels of one image; `path` is its file name or URL."""
 
     path: str
     labels: list[Label]
@@ -59,7 +59,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Image:
-    """One indexed picture."""
+    """One indexed image."""
 
     id: str
     source: str
@@ -79,7 +79,7 @@ class Image:
 
 @dataclass(frozen=True)
 class TagCount:
-    """A tag and the number of pictures that have it."""
+    """A tag and the number of images that have it."""
 
     name: str
     count: int
@@ -98,7 +98,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Job:
-    """How far a job is."""
+    """The state and progress of a job."""
 
     id: str
     state: str
@@ -118,7 +118,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has ended."""
         return self.state not in ("queued", "running")
 
 
@@ -133,7 +133,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Session:
-    """Who the service takes the caller for."""
+    """The caller, as the service identifies it."""
 
     key_needed: bool
     key: str | None
@@ -142,7 +142,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A part of a list, and how long the whole is."""
+    """A page of a list, and the length of the whole list."""
 
     items: list[T]
     offset: int
@@ -161,7 +161,7 @@ _LISTS: dict[str, type] = {"tags": Tag, "labels": Label, "results": Result}
 
 
 def from_json(kind: type[T], document: dict[str, Any]) -> T:
-    """Return a document as one of these classes."""
+    """Return a JSON document as an instance of one of these classes."""
     return kind(**{field.name: _value(field.name, document[field.name]) for field in fields(kind)})  # type: ignore[arg-type]
 
 

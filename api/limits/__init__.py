@@ -1,1 +1,1 @@
-"""Limits that keep one caller from taking the service from the others."""
+"""Limits that keep one caller from crowding out the others."""

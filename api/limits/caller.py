@@ -1,4 +1,4 @@
-"""The caller on whose behalf the current code runs."""
+"""The caller of the current request, in a context variable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ _caller: ContextVar[str] = ContextVar("caller", default="-")
 
 
 @contextmanager
-def on_behalf_of(who: str) -> Iterator[None]:
-    """Have what is done in this block wait in this caller's turn."""
-    token = _caller.set(who)
+def on_behalf_of(caller: str) -> Iterator[None]:
+    """Count work within the block as this caller's."""
+    token = _caller.set(caller)
     try:
         yield
     finally:
@@ -18,5 +18,5 @@ def on_behalf_of(who: str) -> Iterator[None]:
 
 
 def current_caller() -> str:
-    """Return on whose behalf things are done here."""
+    """Return the caller of the current request, '-' outside of a request."""
     return _caller.get()

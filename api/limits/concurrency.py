@@ -1,4 +1,4 @@
-"""Limits on requests under way at once: of all callers together, and of each."""
+"""Limits on concurrent requests: of all callers together, and of each caller."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from embeddings.errors import Busy
 
 
 class ConcurrencyLimit:
-    """How many requests may be in the service at once; the next one is told so at once instead of waiting."""
+    """A limit on concurrent requests; a request beyond it fails at once instead of waiting."""
 
     def __init__(self, limit: int) -> None:
         self._free = limit
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """Hold a place. Raises Busy when there is none."""
+        """Count one request while the block lasts. Raises Busy at the limit."""
         if self._free == 0:
             raise Busy
         self._free -= 1
@@ -26,23 +26,23 @@ class ConcurrencyLimit:
 
 
 class PerCallerLimit:
-    """How many requests each caller has under way, of at most `most`."""
+    """Counts the concurrent requests of each caller, up to `limit`."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._under_way: Counter[str] = Counter()
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._running: Counter[str] = Counter()
 
-    def full(self, who: str) -> bool:
-        """Return whether a caller has as many as may be."""
-        return self._under_way[who] >= self.most
+    def full(self, caller: str) -> bool:
+        """Return whether a caller is at the limit."""
+        return self._running[caller] >= self.limit
 
     @contextmanager
-    def counted(self, who: str) -> Iterator[None]:
-        """Count one more while the block lasts."""
-        self._under_way[who] += 1
+    def counted(self, caller: str) -> Iterator[None]:
+        """Count one request while the block lasts."""
+        self._running[caller] += 1
         try:
             yield
         finally:
-            self._under_way[who] -= 1
-            if not self._under_way[who]:
-                del self._under_way[who]
+            self._running[caller] -= 1
+            if not self._running[caller]:
+                del self._running[caller]

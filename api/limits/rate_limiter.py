@@ -1,20 +1,20 @@
-"""How many requests one key, or one address, may make."""
+"""Rate limit per API key or address: the generic cell rate algorithm (GCRA)."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
-BURST = 10.0  # seconds' worth of requests that may come at once
-MAX_CALLERS = 100_000  # remembered; those who have been quiet the longest are forgotten first
-_NETWORK = 64  # bits of an IPv6 address that one customer of a provider has
+BURST = 10.0  # seconds; this much of the average rate may come at once
+MAX_CALLERS = 100_000  # the least recently seen callers are forgotten first
+_NETWORK = 64  # prefix length of the IPv6 network that a provider gives to one customer
 
 
 class RateLimiter:
-    """Lets each caller make `per_minute` requests on average, and ten seconds' worth of them at once; 0: any number.
+    """Allows each caller `per_minute` requests on average, with bursts of BURST seconds' worth; 0: no limit.
 
-    The generic cell rate algorithm (ITU-T I.371): one number is kept for a caller, the time at which the next request
-    would come if they all came evenly.
+    The generic cell rate algorithm (ITU-T I.371) stores one number per caller: the time of the next request if all
+    requests came at even intervals.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,22 +22,22 @@ class RateLimiter:
         self._clock = clock
         self._due: OrderedDict[str, float] = OrderedDict()
 
-    def wait(self, who: str) -> float:
-        """Count a request and return 0, or the seconds to wait before another is taken."""
+    def wait(self, caller: str) -> float:
+        """Count a request and return 0, or return the seconds until the next one is allowed."""
         now = self._clock()
-        due = max(now, self._due.setdefault(who, now))
-        self._due.move_to_end(who)
+        due = max(now, self._due.setdefault(caller, now))
+        self._due.move_to_end(caller)
         if len(self._due) > MAX_CALLERS:
             self._due.popitem(last=False)
         early = due + self._interval - max(BURST, self._interval) - now
         if early > 1e-9:
             return early
-        self._due[who] = due + self._interval
+        self._due[caller] = due + self._interval
         return 0.0
 
 
 def network_of(address: str) -> str:
-    """Return what stands for a caller's address: for IPv6 its network, since everybody has 2**64 addresses there."""
+    """Return a caller's address or, for IPv6, its network: each customer has 2**64 addresses."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -49,8 +49,8 @@ def network_of(address: str) -> str:
     return address
 
 
-def is_this_machine(address: str) -> bool:
-    """Return whether an address is one of loopback's."""
+def is_loopback(address: str) -> bool:
+    """Return whether an address is a loopback address."""
     try:
         return ip_address(address).is_loopback
     except ValueError:

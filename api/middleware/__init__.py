@@ -1,1 +1,1 @@
-"""ASGI middleware: one module a concern, in the order that api/app.py gives."""
+"""ASGI middleware, one module per concern; api/app.py gives the order."""

@@ -1,4 +1,4 @@
-"""Who is calling, and what that caller may do: one table says which route needs which scope."""
+"""Authentication and authorisation; one table has the scope that each route needs."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,80 +10,80 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.api_keys import Key, KeyRing
+from api.api_keys import ApiKeys, Key
 from api.api_keys import Scope as KeyScope
 from api.limits.caller import on_behalf_of
 from api.limits.concurrency import PerCallerLimit
 from api.limits.fair_scheduling import RequestPacer
-from api.limits.rate_limiter import RateLimiter, is_this_machine, network_of
+from api.limits.rate_limiter import RateLimiter, is_loopback, network_of
 from api.middleware.browser_security import PROBES, same_origin
 from embeddings.errors import KeyRequired, KeyUnknown, LookalikeError, RateLimited, ScopeMissing
 
 COOKIE = "lookalike_key"
 
-REFUSALS = 600  # a minute that one caller is told at once; further ones come slowly
-MAX_HELD = 128  # refusals of one caller that are kept back at a time: as many as an address has connections
-HOLD = 1.0  # seconds; no Retry-After says less
+REFUSALS = 600  # per minute and caller that are sent at once; further refusals are delayed
+MAX_HELD = 128  # delayed refusals of one caller at a time: as many as an address may have connections
+HOLD = 1.0  # seconds; the shortest Retry-After
 
-# What is not named here needs `read` to look and `write` for everything else, so that no route is left open by mistake.
-_PUBLIC = frozenset({"/", "/health", "/ready", "/v1/session"})
-_QUERIES = frozenset({"/v1/search", "/v1/search/batch", "/v1/tags", "/v1/preview"})  # sent by POST, and change nothing
+# Every other route needs `read` for GET and `write` for all else, so that no route is open by mistake.
+_PUBLIC = frozenset({"/", "/docs", "/docs/start.js", "/health", "/ready", "/v1/session"})
+_QUERIES = frozenset({"/v1/search", "/v1/search/batch", "/v1/tags", "/v1/preview"})  # POST, but they change nothing
 _OPERATORS = frozenset({"/metrics"})
-_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def needed_scope(method: str, route: str) -> KeyScope | None:
-    """Return the scope that a route needs, None if it is everybody's; `route` is its pattern, not a request's path."""
+    """Return the scope that a route needs, None for a public one; `route` is its pattern, not the path of a request."""
     if route in _PUBLIC:
         return None
     if route in _OPERATORS:
         return KeyScope.ADMIN
-    return KeyScope.READ if method in _LOOKING or route in _QUERIES else KeyScope.WRITE
+    return KeyScope.READ if method in _READ_METHODS or route in _QUERIES else KeyScope.WRITE
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request: a key's holder, or, with `key` None, somebody at an address."""
+    """The sender of a request: the holder of a key or, if `key` is None, an address."""
 
     address: str
     key: Key | None = None
-    auth_error: LookalikeError | None = None  # why it may use public routes alone
+    auth_error: LookalikeError | None = None  # why it may use only public routes
 
     @property
     def account(self) -> str:
-        """What this caller's requests are counted under."""
+        """The name under which this caller's requests are counted."""
         return f"key {self.key.name}" if self.key else network_of(self.address)
 
     @property
     def display_name(self) -> str:
-        """What the caller is told of whom they are counted for."""
+        """The caller's name in messages."""
         return f"the key {self.key.name}" if self.key else "this address"
 
     @property
     def is_local(self) -> bool:
-        """Whether this is a program of this machine, where nobody needs a key."""
-        return not self.key and not self.auth_error and is_this_machine(self.address)
+        """Whether this is a program on this machine and the service needs no keys."""
+        return not self.key and not self.auth_error and is_loopback(self.address)
 
     @property
     def name(self) -> str:
-        """What the log calls the caller."""
+        """The caller's name in the log."""
         return self.key.name if self.key else "-"
 
     def check(self, scope: KeyScope) -> None:
-        """Return if the caller has this scope. Raises KeyRequired, KeyUnknown, KeysUnreadable or ScopeMissing."""
+        """Check that the caller has this scope. Raises KeyRequired, KeyUnknown, KeysUnreadable or ScopeMissing."""
         if self.auth_error:
             raise self.auth_error
         if self.key and not self.key.scope.covers(scope):
             raise ScopeMissing(f"this needs a key with the scope {scope}; this one has {self.key.scope}")
 
 
-def identify(ring: KeyRing, address: str, secret: str | None) -> Caller:
-    """Return who comes with a secret from an address."""
+def identify(keys: ApiKeys, address: str, secret: str | None) -> Caller:
+    """Return the caller with this address and secret."""
     try:
-        if not ring.needed:
+        if not keys.needed:
             return Caller(address)
-        key = ring.find(secret) if secret else None
-    except LookalikeError as error:  # nobody gets in while the keys cannot be read, but health is still told
+        key = keys.find(secret) if secret else None
+    except LookalikeError as error:  # only public routes work while the keys cannot be read
         return Caller(address, auth_error=error)
     if key is None:
         return Caller(address, auth_error=KeyUnknown() if secret else KeyRequired())
@@ -91,70 +91,70 @@ def identify(ring: KeyRing, address: str, secret: str | None) -> Caller:
 
 
 class Authentication:
-    """ASGI middleware that finds out who is calling, before anything is read or done for them.
+    """ASGI middleware that identifies the caller before anything is read or done for the request.
 
-    A caller may make so many requests a minute, and have so many under way. Whoever goes on asking after that is
-    answered slowly: a refusal costs little, but thousands of them a second would cost the others their time.
+    It limits the requests of a caller per minute, and those at the same time. Refusals beyond REFUSALS a minute are
+    delayed: one refusal costs little, but thousands a second would slow down everybody else.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        ring: KeyRing,
+        keys: ApiKeys,
         rates: RateLimiter,
-        shares: PerCallerLimit,
+        caller_limit: PerCallerLimit,
         refuse: Callable[[LookalikeError], ASGIApp],
     ) -> None:
         self._app = app
-        self._ring = ring
+        self._keys = keys
         self._rates = rates
-        self._shares = shares
+        self._caller_limit = caller_limit
         self._refuse = refuse
         self._refusals = RateLimiter(REFUSALS)
         self._held = PerCallerLimit(MAX_HELD)
-        self._turnstile = RequestPacer()
+        self._pacer = RequestPacer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the caller in the request's state, or refuse one who may not use this route or asks too much."""
+        """Store the caller in the request's state, or refuse the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
-        caller = identify(self._ring, client[0] if client else "-", secret_of(Headers(scope=scope)))
+        caller = identify(self._keys, client[0] if client else "-", secret_of(Headers(scope=scope)))
         scope.setdefault("state", {})["caller"] = caller
         with on_behalf_of(caller.account):
-            await self._turnstile.wait_turn()  # refusals too: many at once keep others waiting as well
-        if error := self._fault(caller, scope):
+            await self._pacer.wait_turn()  # also before a refusal: many at once would delay others too
+        if error := self._refusal(caller, scope):
             if isinstance(error, RateLimited):
                 await self._hold(caller.account)
             await self._refuse(error)(scope, receive, send)
             return
-        with on_behalf_of(caller.account), self._shares.counted(caller.account):
+        with on_behalf_of(caller.account), self._caller_limit.counted(caller.account):
             await self._app(scope, receive, send)
 
-    def _fault(self, caller: Caller, scope: Scope) -> LookalikeError | None:
-        """Return why a request is refused; programs of this machine may do all where nobody needs a key."""
+    def _refusal(self, caller: Caller, scope: Scope) -> LookalikeError | None:
+        """Return the reason to refuse a request; None for local programs without keys, which have no limits."""
         if scope["path"] in PROBES or caller.is_local:
             return None
-        if self._shares.full(caller.account):
+        if self._caller_limit.full(caller.account):
             return RateLimited(
-                f"{self._shares.most} requests of {caller.display_name} are being answered; send the next later"
+                f"{self._caller_limit.limit} requests of {caller.display_name} are in progress; send the next one later"
             )
         if wait := self._rates.wait(caller.account):
             text = f"too many requests from {caller.display_name}; try again in {wait:.1f} seconds"
             return RateLimited(text, retry_after=wait)
-        # the routes check this too; here it is done before a body is read or a route is looked for
+        # the routes check this too; here it comes before reading a body and finding a route
         return caller.auth_error if scope["path"].startswith("/v1/") and scope["path"] not in _PUBLIC else None
 
-    async def _hold(self, who: str) -> None:
-        """Keep a refusal back for a while where a caller hears them again and again."""
-        if self._refusals.wait(who) and not self._held.full(who):
-            with self._held.counted(who):
+    async def _hold(self, caller: str) -> None:
+        """Delay a refusal if the caller has had many."""
+        if self._refusals.wait(caller) and not self._held.full(caller):
+            with self._held.counted(caller):
                 await asyncio.sleep(HOLD)
 
 
 def secret_of(headers: Headers) -> str | None:
-    """Return the secret of a request: its bearer token or, where a page of ours sent it, the session's cookie."""
+    """Return the secret of a request: its bearer token or, from our own page, the session cookie."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
@@ -162,7 +162,7 @@ def secret_of(headers: Headers) -> str | None:
 
 
 async def authorised(request: Request) -> None:
-    """Refuse a caller whose key does not allow this route: every route of the app depends on it."""
+    """Refuse a caller whose key does not allow this route; every route depends on this."""
     scope = needed_scope(request.method, request.scope["route"].path)
     if scope is not None:
         caller: Caller = request.state.caller
@@ -170,13 +170,15 @@ async def authorised(request: Request) -> None:
 
 
 def describe(path: str, method: str, operation: dict[str, Any], problems: Callable[..., dict[int | str, Any]]) -> None:
-    """Say in an operation of the OpenAPI document which key it needs and how it refuses."""
+    """Add the required scope and the refusals to an operation of the OpenAPI document."""
     scope = needed_scope(method.upper(), path)
     if scope is None:
         operation["security"] = []
         return
     operation["security"] = [{"key": []}, {"session": []}]
-    operation["description"] = f"{operation.get('description', '')}\n\nNeeds a key with the scope `{scope}`.".strip()
+    operation["description"] = (
+        f"{operation.get('description', '')}\n\nRequires an API key with the scope `{scope}`.".strip()
+    )
     for status, response in problems(401, 403, 429).items():
         operation["responses"].setdefault(status, response)
 
@@ -185,7 +187,7 @@ SECURITY_SCHEMES = {
     "key": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key of `lookalike keys create`; without keys, a loopback service takes none.",
+        "description": "An API key from `lookalike keys create`. A loopback service without keys needs none.",
     },
     "session": {
         "type": "apiKey",

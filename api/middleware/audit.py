@@ -1,4 +1,4 @@
-"""Who changed what, and who was refused: one log line for each, without secrets."""
+"""The audit log: one line for each change and each refusal, without secrets."""
 
 import logging
 from http import HTTPStatus
@@ -12,17 +12,17 @@ from api.middleware.access import Caller, needed_scope
 log = logging.getLogger("lookalike.audit")
 
 _REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
-_SIGNING = "/v1/session"
+_SESSION_PATH = "/v1/session"
 
 
 class Audit:
-    """ASGI middleware around Access; addresses are logged without their query, and headers not at all."""
+    """ASGI middleware around Authentication; logs paths without their query strings, and no headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request and note it where it changed something or was refused."""
+        """Answer one request; log it if it changed something or was refused."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -31,21 +31,21 @@ class Audit:
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 started["status"] = str(message["status"])
-                places = [value for name, value in message.get("headers", []) if name.lower() == b"location"]
-                started["location"] = places[0].decode().partition("?")[0] if places else ""
+                locations = [value for name, value in message.get("headers", []) if name.lower() == b"location"]
+                started["location"] = locations[0].decode().partition("?")[0] if locations else ""
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
         finally:
-            if _matters(scope, started["status"]):
+            if _is_logged(scope, started["status"]):
                 log.info("%s", _line(scope, started["status"], started["location"]))
 
 
-def _matters(scope: Scope, status: str) -> bool:
+def _is_logged(scope: Scope, status: str) -> bool:
     if status in map(str, map(int, _REFUSALS)):
         return True
-    if scope["path"] == _SIGNING:
+    if scope["path"] == _SESSION_PATH:
         return scope["method"] in ("POST", "DELETE")
     return needed_scope(scope["method"], scope["path"]) == KeyScope.WRITE
 

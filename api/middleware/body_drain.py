@@ -1,6 +1,6 @@
-"""Reads what is left of a request's body before the answer goes out, so that the client is there to receive it.
+"""Reads the rest of a request's body before the answer goes out, so that the client receives the answer.
 
-Whoever is still sending when the connection closes loses the answer with it: 'too large' and 'busy' must arrive.
+A client that is still sending when the connection closes loses the answer: 'too large' and 'busy' must arrive.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES = 256 << 20
 MAX_SECONDS = 10.0
-RATE = 50_000_000  # bytes a second at most: the others' answers must not wait for this
+RATE = 50_000_000  # maximum bytes a second, so that other requests are not delayed
 
 
 class DrainRequestBody:
-    """ASGI middleware that throws away the unread rest of a body, within bounds, before an answer starts."""
+    """ASGI middleware that discards the unread rest of a body, within limits, before an answer starts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,7 +28,7 @@ class DrainRequestBody:
         body = _Body(Headers(scope=scope), receive)
 
         async def send_after_body(message: Message) -> None:
-            # who was too slow for the body will not be quicker with the rest
+            # a client that was too slow for the body is too slow for the rest
             starts = message["type"] == "http.response.start" and message["status"] != HTTPStatus.REQUEST_TIMEOUT
             if starts and not await body.drained():
                 message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
@@ -38,12 +38,12 @@ class DrainRequestBody:
 
 
 class _Body:
-    """A request's body, which knows whether more of it comes."""
+    """A request's body, and whether more of it follows."""
 
     def __init__(self, headers: Headers, receive: Receive) -> None:
         self._receive = receive
         self._done = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        self._client_waits = headers.get("expect", "").lower() == "100-continue"  # until the first part is asked for
+        self._client_waits = headers.get("expect", "").lower() == "100-continue"  # until the first chunk is requested
 
     async def receive(self) -> Message:
         self._client_waits = False
@@ -52,7 +52,7 @@ class _Body:
         return message
 
     async def drained(self) -> bool:
-        """Read the rest within the bounds; return whether that was all."""
+        """Read the rest within the limits; return whether the body is complete."""
         if self._done or self._client_waits:
             return True
         count = 0

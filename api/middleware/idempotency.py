@@ -1,4 +1,4 @@
-"""Idempotency-Key: a write that is sent twice under one key is done once, and answered twice."""
+"""Idempotency-Key: a write sent twice under one key is done once and answered twice."""
 
 import asyncio
 import hashlib
@@ -33,9 +33,9 @@ PATHS = frozenset({"/v1/images", "/v1/jobs"})
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 RETENTION_SECONDS = 24 * 3600
-BODY_SECONDS = 60.0  # seconds for the body of a request that was answered already
+BODY_SECONDS = 60.0  # time limit for the body of a request that was already answered
 FILE = "idempotency.sqlite"
-_SANE = re.compile(r"[\x21-\x7e]{1,255}")
+_VALID = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = frozenset({"content-type", "location"})
 
 Identity = tuple[str, str, str]  # the caller's key, the path, the Idempotency-Key
@@ -43,7 +43,7 @@ Identity = tuple[str, str, str]  # the caller's key, the path, the Idempotency-K
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered to a request with this fingerprint."""
+    """A stored answer and the fingerprint of its request."""
 
     fingerprint: str
     status: int
@@ -52,20 +52,20 @@ class Answer:
 
 
 class Answers:
-    """The answers of the last day, in a file that outlives the process."""
+    """The answers of the last day, in a file."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / FILE
 
     def get(self, identity: Identity) -> Answer | None:
-        """Return what was answered. Raises StoreUnavailable."""
+        """Return the stored answer, if any. Raises StoreUnavailable."""
         query = "SELECT fingerprint, status, headers, body FROM answers WHERE who=? AND path=? AND name=? AND at>?"
         with self._opened() as connection:
             found = connection.execute(query, (*identity, time.time() - RETENTION_SECONDS)).fetchone()
         return Answer(found[0], found[1], json.loads(found[2]), found[3]) if found else None
 
     def put(self, identity: Identity, answer: Answer) -> None:
-        """Keep an answer, and forget those that are too old. Raises StoreUnavailable."""
+        """Store an answer, and delete those that are too old. Raises StoreUnavailable."""
         row = (*identity, answer.fingerprint, answer.status, json.dumps(answer.headers), answer.body, time.time())
         with self._opened() as connection:
             connection.execute("DELETE FROM answers WHERE at<=?", (time.time() - RETENTION_SECONDS,))
@@ -86,7 +86,7 @@ class Answers:
 
 
 class Idempotency:
-    """ASGI middleware; it stands behind Access, so that it knows who is calling."""
+    """ASGI middleware; it is inside Authentication, because answers are stored per caller."""
 
     def __init__(self, app: ASGIApp, data: Path, refuse: Callable[[LookalikeError], ASGIApp]) -> None:
         self._app = app
@@ -95,14 +95,14 @@ class Idempotency:
         self._running: set[Identity] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or answer it again."""
+        """Answer one request, or repeat its first answer."""
         name = Headers(scope=scope).get(HEADER) if scope["type"] == "http" else None
         if name is None or scope["method"] != "POST" or scope["path"] not in PATHS:
             await self._app(scope, receive, send)
             return
         caller: Caller = scope["state"]["caller"]
         if caller.auth_error:
-            await self._app(scope, receive, send)  # which refuses it
+            await self._app(scope, receive, send)  # the route refuses it
             return
         identity = (caller.key.digest if caller.key else "", scope["path"], name)
         try:
@@ -113,9 +113,9 @@ class Idempotency:
 
     @contextmanager
     def _alone(self, identity: Identity) -> Iterator[None]:
-        """Hold a key. Raises UsageError for one that is no key, IdempotencyKeyBusy."""
-        if not _SANE.fullmatch(identity[2]):
-            raise UsageError(f"{HEADER} is 1 to 255 visible ASCII characters", field=HEADER)
+        """Hold a key while the block lasts. Raises UsageError for a malformed key, IdempotencyKeyBusy."""
+        if not _VALID.fullmatch(identity[2]):
+            raise UsageError(f"{HEADER} must have 1 to 255 visible ASCII characters", field=HEADER)
         if identity in self._running:
             raise IdempotencyKeyBusy(field=HEADER)
         self._running.add(identity)
@@ -138,14 +138,14 @@ class Idempotency:
         async def keep(record: _Record) -> None:
             try:
                 await asyncio.to_thread(self._answers.put, identity, record.answer(content.fingerprint()))
-            except StoreUnavailable as error:  # what was asked for is done, and is answered
+            except StoreUnavailable as error:  # the write is done and is answered all the same
                 log.warning("%s", error)
 
         await self._app(scope, content.receive, _Record(send, keep).send)
 
 
 class _Content:
-    """A request's body on its way to the app: what it is, however often it is sent."""
+    """Computes the fingerprint of a request's body while the app reads it."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
@@ -153,7 +153,7 @@ class _Content:
         media = Headed()
         media["content-type"] = Headers(scope=scope).get("content-type", "")
         boundary = media.get_param("boundary")
-        self._boundary = boundary.encode() if isinstance(boundary, str) else b""  # new each time a form is sent
+        self._boundary = boundary.encode() if isinstance(boundary, str) else b""  # differs each time a form is sent
         self._tail = b""
         self._digest = hashlib.sha256(scope["query_string"] + b"\n" + media.get_content_type().encode() + b"\n")
 
@@ -165,7 +165,7 @@ class _Content:
         return message
 
     async def read_all(self) -> None:
-        """Read what the app would have read. Raises RequestTooSlow."""
+        """Read the whole body. Raises RequestTooSlow."""
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while self._more and (await self.receive())["type"] == "http.request":
@@ -183,13 +183,13 @@ class _Content:
             self._digest.update(part)
             return
         text = (self._tail + part).replace(self._boundary, b"")
-        keep = min(len(self._boundary) - 1, len(text))  # it may have begun here
+        keep = min(len(self._boundary) - 1, len(text))  # the boundary may begin in these bytes
         self._digest.update(text[: len(text) - keep])
         self._tail = text[len(text) - keep :]
 
 
 class _Record:
-    """An answer on its way to the client; it is kept before its end is sent: who has it may ask again at once."""
+    """Records an answer; stores it before its last part is sent, because a retry may follow at once."""
 
     def __init__(self, send: Send, keep: "Callable[[_Record], Awaitable[None]]") -> None:
         self._send = send
@@ -205,7 +205,7 @@ class _Record:
             self._headers = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
         else:
             self._body += message.get("body", b"")
-            # what was refused may be tried again under the same key
+            # a refused request may be sent again under the same key
             if not message.get("more_body", False) and 200 <= self._status < 300:
                 await self._keep(self)
         await self._send(message)
@@ -220,7 +220,7 @@ PARAMETER = {
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "description": (
-        "Any text of yours, new for each thing to be done: the same request sent again within a day is not done "
-        f"again but gets the first answer, with `{REPLAYED}: true`."
+        "A unique text for each write. The same request sent again within a day is not done again: it gets the first "
+        f"answer, with `{REPLAYED}: true`."
     ),
 }

@@ -1,4 +1,4 @@
-"""A request's id, its line in the log, its place in the metrics, and the answer to an error that nobody foresaw."""
+"""Request id, access log, metrics, and the answer to unexpected errors."""
 
 import logging
 import re
@@ -15,17 +15,17 @@ from api.request_id import current_request_id, request_id_var
 log = logging.getLogger("lookalike.access")
 
 _HEADER = b"x-request-id"
-_SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_VALID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-CLIENT_GONE = 499  # what proxies write in their logs; nobody is there to receive it
+CLIENT_GONE = 499  # the status that proxies log for it; it is never sent
 
 Observer = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 
 class RequestContext:
-    """Outermost ASGI middleware: an id, one log line and one observation for each request.
+    """ASGI middleware that gives each request an id, one log line and one observation.
 
-    `on_failure` is the ASGI app that answers when the wrapped one raised; nothing gets past this point.
+    `on_failure` returns the ASGI app that answers if the wrapped app raises; no exception passes this point.
     """
 
     def __init__(self, app: ASGIApp, observe: Observer, on_failure: Callable[[], ASGIApp]) -> None:
@@ -51,10 +51,10 @@ class RequestContext:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = CLIENT_GONE
-        except Exception:  # the last boundary: whatever it is, it is logged in full and the client learns no internals
+        except Exception:  # the last boundary: logged in full, while the client learns no internals
             log.exception("unexpected error")
             if answer.status:
-                raise  # half an answer is out: only closing the connection tells the client
+                raise  # part of the answer is sent: only closing the connection tells the client
             await self._on_failure()(scope, receive, answer.send)
         finally:
             seconds = time.perf_counter() - started
@@ -64,7 +64,7 @@ class RequestContext:
 
 
 class _Answer:
-    """Adds the id to the answer and remembers its status."""
+    """Adds the request id to an answer and remembers its status."""
 
     def __init__(self, send: Callable[[Message], Awaitable[None]], request_id: str) -> None:
         self._send = send
@@ -79,11 +79,11 @@ class _Answer:
 
 
 def _incoming_id(scope: Scope) -> str | None:
-    """Return the caller's own request id if it is safe to write into a log."""
+    """Return the request id that the caller sent, if it is safe to log."""
     values = [value for name, value in scope["headers"] if name == _HEADER]
-    return values[0].decode() if values and _SANE.fullmatch(values[0]) else None
+    return values[0].decode() if values and _VALID.fullmatch(values[0]) else None
 
 
 def _route(scope: Scope) -> str:
-    """Return the route's pattern, not the path: a metric must not have a label for each image."""
+    """Return the pattern of the route, not the path: a metric must not have a label per image."""
     return getattr(scope.get("route"), "path", "other")

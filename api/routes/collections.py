@@ -2,22 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from api.openapi.document import problems
 from api.request_id import current_request_id
 from api.routes.dependencies import Offset, ServiceDep, admitted
+from api.routes.router import Router
 from api.schemas.responses import CollectionOut, CollectionsPage
 from store.base import CollectionInfo
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["collections"])
+router = Router(prefix="/v1", dependencies=[Depends(admitted)], tags=["collections"])
 
 
 @router.get("/collections", responses=problems(422, 503))
-async def collections(
+async def list_collections(
     service: ServiceDep,
     offset: Offset = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Collections at most.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of collections.")] = 100,
 ) -> CollectionsPage:
     """List the collections by name."""
     infos = await service.run_in_thread(service.collections.collections)

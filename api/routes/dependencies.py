@@ -1,4 +1,4 @@
-"""What the routes share: the service, a place in it, the default collection."""
+"""Dependencies that the routes share: the service, admission, the default collection, common parameters."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -19,8 +19,8 @@ ServiceDep = Annotated[Service, Depends(_service)]
 
 
 async def admitted(service: ServiceDep) -> AsyncIterator[None]:
-    """Hold one of the service's places while a request is answered. Raises Busy."""
-    with service.limit.take(), service.metrics.in_flight.track_inprogress():
+    """Count a request against the service's limit while it is answered. Raises Busy."""
+    with service.request_limit.take(), service.metrics.in_flight.track_inprogress():
         yield
 
 
@@ -36,4 +36,4 @@ async def _taken(
 
 TakenDep = Annotated[TimeRange | None, Depends(_taken)]
 CollectionDep = Annotated[str, Depends(_collection)]
-Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="Items to skip.")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="Number of items to skip.")]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from api.errors import public_text
@@ -11,6 +11,7 @@ from api.openapi.document import body, json_body, problems
 from api.request_body import Limits, read_body
 from api.request_id import current_request_id
 from api.routes.dependencies import CollectionDep, Offset, ServiceDep, admitted
+from api.routes.router import Router
 from api.schemas.duplicates import (
     DecisionOut,
     DecisionRequest,
@@ -27,7 +28,7 @@ from duplicates.decisions import Action
 from duplicates.evidence import Kind
 from duplicates.review import Review
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["duplicates"])
+router = Router(prefix="/v1", dependencies=[Depends(admitted)], tags=["duplicates"])
 
 CSV = "text/csv; charset=utf-8"
 
@@ -143,7 +144,7 @@ async def decide(request: Request, service: ServiceDep, scans: ScansDep, id: Gro
 
     It holds for the pictures' contents, so renamed files and new indexing change nothing. No file or row is touched.
     """
-    async with read_body(request, Limits(0, pictures=0)) as given:
+    async with read_body(request, Limits(0, uploads=0)) as given:
         asked = given.parse(DecisionRequest)
     collection = asked.collection or service.settings.collection
     return decision_document(await service.run_exclusive(scans.decide, collection, id, Action(asked.decision)))

@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can work, and what it has counted."""
+"""Liveness, readiness and metrics."""
 
 import asyncio
 import shutil
@@ -6,37 +6,38 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.errors import public_text
 from api.routes.dependencies import ServiceDep
+from api.routes.router import Router
 from api.schemas.responses import Health, Readiness
 from api.services.service import Service
 from embeddings.errors import LookalikeError, QueueUnavailable, StoreUnavailable
 
-router = APIRouter(tags=["health"])
-metrics_router = APIRouter(tags=["health"])  # left out where they have a port of their own
+router = Router(tags=["health"])
+metrics_router = Router(tags=["health"])  # not included if the metrics have a port of their own
 
-ANSWER_SECONDS = 5.0  # seconds that each may take to say that it is there
+CHECK_SECONDS = 5.0  # time limit of each check
 MIN_FREE = 100_000_000  # bytes
 
 
 @router.get("/health")
-async def health() -> Health:
-    """Say that the process runs and answers."""
+async def check_health() -> Health:
+    """Return 200 while the process runs and answers."""
     return Health()
 
 
-@router.get("/ready", responses={503: {"model": Readiness, "description": "Something is missing."}})
-async def ready(request: Request, service: ServiceDep, response: Response) -> Readiness:
-    """Say whether model, store, queue of jobs and disk are there; 503 if one is not.
+@router.get("/ready", responses={503: {"model": Readiness, "description": "A dependency is not ready."}})
+async def check_readiness(request: Request, service: ServiceDep, response: Response) -> Readiness:
+    """Check model, store, job queue and disk; 503 if one of them is not ready.
 
-    The store is not while the default collection cannot be searched, as after a restart of a Milvus server.
+    The store is not ready while the default collection cannot be searched, for example after a restart of Milvus.
     """
     store, jobs = await asyncio.gather(
-        _answers(service, partial(service.collections.ready, service.settings.collection), StoreUnavailable),
-        _answers(service, request.app.state.jobs.ready, QueueUnavailable),
+        _check(service, partial(service.collections.ready, service.settings.collection), StoreUnavailable),
+        _check(service, request.app.state.jobs.ready, QueueUnavailable),
     )
     checks = {
         "model": _model(service),
@@ -52,19 +53,19 @@ async def ready(request: Request, service: ServiceDep, response: Response) -> Re
 def _model(service: Service) -> dict[str, Any]:
     identity = service.embedder.identity
     return {
-        "ok": True,  # the network was run once before the first request was taken
+        "ok": True,  # the network runs once before the first request is accepted
         "name": identity.name,
         "fingerprint": identity.fingerprint,
         "dimension": identity.dimension,
     }
 
 
-async def _answers(service: Service, ready: Callable[[], None], kind: type[LookalikeError]) -> dict[str, Any]:
+async def _check(service: Service, ready: Callable[[], None], error_type: type[LookalikeError]) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(CHECK_SECONDS):
             await service.run_in_thread(ready)
     except TimeoutError:
-        return {"ok": False, "message": f"no answer in {ANSWER_SECONDS:g} seconds", "code": kind.code}
+        return {"ok": False, "message": f"no answer in {CHECK_SECONDS:g} seconds", "code": error_type.code}
     except LookalikeError as error:
         return {"ok": False, "message": public_text(error), "code": error.code}
     return {"ok": True}
@@ -76,6 +77,6 @@ def _disk(service: Service) -> dict[str, Any]:
 
 
 @metrics_router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(service: ServiceDep) -> Response:
-    """Return counters for Prometheus."""
+async def get_metrics(service: ServiceDep) -> Response:
+    """Return metrics in the text format of Prometheus."""
     return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""Jobs: index a library, watch how far it is, cancel, retry, see what failed."""
+"""Jobs that index a library: start, follow, cancel, retry, list failures."""
 
 import asyncio
 import csv
@@ -8,23 +8,24 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from api.openapi.document import body, json_body, problems
 from api.request_body import Limits, read_body
 from api.request_id import current_request_id
 from api.routes.dependencies import Offset, ServiceDep, admitted
+from api.routes.router import Router
 from api.schemas.requests import JobRequest
 from api.schemas.responses import FailuresPage, JobFailure, JobOut, JobsPage, LibrariesPage, LibraryOut
 from indexer.jobs.base import Job, Jobs
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["jobs"])
-streams = APIRouter(prefix="/v1", tags=["jobs"])  # a watcher holds no place: it waits, and does not work
+router = Router(prefix="/v1", dependencies=[Depends(admitted)], tags=["jobs"])
+streams = Router(prefix="/v1", tags=["jobs"])  # not counted against the request limit: a stream mostly waits
 
-Limit = Annotated[int, Query(ge=1, le=1000, description="Items at most.")]
-SECONDS_BETWEEN_EVENTS = 0.5
-SECONDS_OF_SILENCE = 15.0
+Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items.")]
+POLL_SECONDS = 0.5
+KEEP_ALIVE_SECONDS = 15.0
 
 
 async def _jobs(request: Request) -> Jobs:
@@ -41,18 +42,18 @@ JobsDep = Annotated[Jobs, Depends(_jobs)]
     responses=problems(403, 404, 413, 415, 422, 503),
     openapi_extra=body(json_body(JobRequest, {"source": "holidays", "collection": "photos"})),
 )
-async def start(request: Request, service: ServiceDep, jobs: JobsDep, response: Response) -> JobOut:
-    """Index a library into a collection, which is made if it is not there."""
-    async with read_body(request, Limits(0, pictures=0)) as body_given:
-        given = body_given.parse(JobRequest)
-    collection = given.collection or service.settings.collection
-    job = await service.run_in_thread(jobs.start, given.source, collection, given.prune)
+async def start_job(request: Request, service: ServiceDep, jobs: JobsDep, response: Response) -> JobOut:
+    """Start a job that indexes a library into a collection. The collection is created if it does not exist."""
+    async with read_body(request, Limits(0, uploads=0)) as given:
+        order = given.parse(JobRequest)
+    collection = order.collection or service.settings.collection
+    job = await service.run_in_thread(jobs.start, order.source, collection, order.prune)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return _out(job)
 
 
 @router.get("/jobs", responses=problems(422, 503))
-async def listed(service: ServiceDep, jobs: JobsDep, offset: Offset = 0, limit: Limit = 100) -> JobsPage:
+async def list_jobs(service: ServiceDep, jobs: JobsDep, offset: Offset = 0, limit: Limit = 100) -> JobsPage:
     """List the jobs, the newest first."""
     known = await service.run_in_thread(jobs.all)
     page = [_out(job) for job in known[offset : offset + limit]]
@@ -60,36 +61,36 @@ async def listed(service: ServiceDep, jobs: JobsDep, offset: Offset = 0, limit: 
 
 
 @router.get("/jobs/{job_id}", responses=problems(404, 422, 503))
-async def one(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
-    """Tell how far a job is."""
+async def get_job(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
+    """Return the state and progress of a job."""
     return _out(await service.run_in_thread(jobs.get, job_id))
 
 
 @router.delete("/jobs/{job_id}", responses=problems(403, 404, 422, 503))
-async def cancel(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
-    """Cancel a job as soon as can be; what it has written stays."""
+async def cancel_job(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
+    """Cancel a job as soon as possible. Images it has indexed stay in the collection."""
     return _out(await service.run_in_thread(jobs.cancel, job_id))
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(403, 404, 422, 503))
-async def retry(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
-    """Run an ended job again: it takes up what is missing, and tries again what failed."""
+async def retry_job(service: ServiceDep, jobs: JobsDep, job_id: str) -> JobOut:
+    """Run an ended job again, for images that are missing or failed."""
     return _out(await service.run_in_thread(jobs.retry, job_id))
 
 
 @router.get("/jobs/{job_id}/failures", responses=problems(404, 422, 503))
-async def failures(
+async def list_job_failures(
     service: ServiceDep, jobs: JobsDep, job_id: str, offset: Offset = 0, limit: Limit = 100
 ) -> FailuresPage:
-    """List the images that failed in the job's last run."""
+    """List the images that failed in the last run of a job."""
     failed = await service.run_in_thread(jobs.failures, job_id)
     page = [JobFailure(**asdict(failure)) for failure in failed[offset : offset + limit]]
     return FailuresPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(failed), failures=page)
 
 
 @router.get("/jobs/{job_id}/failures.csv", responses=problems(404, 422, 503), response_class=Response)
-async def failures_csv(service: ServiceDep, jobs: JobsDep, job_id: str) -> Response:
-    """Give all failures of the job's last run as CSV: path, code, message."""
+async def export_job_failures(service: ServiceDep, jobs: JobsDep, job_id: str) -> Response:
+    """Return all failures of the last run of a job as CSV: path, code, message."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["path", "code", "message"])
@@ -99,30 +100,31 @@ async def failures_csv(service: ServiceDep, jobs: JobsDep, job_id: str) -> Respo
 
 
 @streams.get("/jobs/{job_id}/events", responses=problems(404, 422, 503), response_class=StreamingResponse)
-async def events(request: Request, service: ServiceDep, jobs: JobsDep, job_id: str) -> StreamingResponse:
-    """Send the job as a server-sent event whenever it changed, until it has ended."""
-    await service.run_in_thread(jobs.get, job_id)  # a problem document while there still can be one
+async def stream_job_events(request: Request, service: ServiceDep, jobs: JobsDep, job_id: str) -> StreamingResponse:
+    """Send the job as a server-sent event whenever it changes, until it ends."""
+    await service.run_in_thread(jobs.get, job_id)  # raises NotFound before the stream starts
 
     async def stream() -> AsyncIterator[str]:
-        before, said = None, time.monotonic()
+        before, sent_at = None, time.monotonic()
         while before is None or not before.state.ended:
             job = await service.run_in_thread(jobs.get, job_id)
             if job != before:
                 yield f"event: job\ndata: {_out(job).model_dump_json()}\n\n"
-                before, said = job, time.monotonic()
-            elif time.monotonic() - said > SECONDS_OF_SILENCE:
-                yield ": nothing new\n\n"  # proxies close what is silent for long
-                said = time.monotonic()
+                before, sent_at = job, time.monotonic()
+            elif time.monotonic() - sent_at > KEEP_ALIVE_SECONDS:
+                yield ": nothing new\n\n"  # proxies close connections that are silent for long
+                sent_at = time.monotonic()
             if await request.is_disconnected() or request.app.state.stopping.is_set():
                 return
-            await asyncio.sleep(0 if job.state.ended else SECONDS_BETWEEN_EVENTS)
+            await asyncio.sleep(0 if job.state.ended else POLL_SECONDS)
 
-    return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    content = stream() if request.method == "GET" else ()  # HEAD must not wait for the end of the job
+    return StreamingResponse(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/libraries", responses=problems(422, 503))
-async def libraries(jobs: JobsDep, offset: Offset = 0, limit: Limit = 100) -> LibrariesPage:
-    """List the names that a job's source may have."""
+async def list_libraries(jobs: JobsDep, offset: Offset = 0, limit: Limit = 100) -> LibrariesPage:
+    """List the libraries that a job can index."""
     names = sorted(jobs.libraries)
     page = [LibraryOut(name=name) for name in names[offset : offset + limit]]
     return LibrariesPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(names), libraries=page)

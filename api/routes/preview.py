@@ -1,17 +1,19 @@
-"""A picture as a browser can show it: one that is sent along, at a URL, or indexed."""
+"""A JPEG preview of an uploaded image, of one at a URL, or of an indexed one."""
 
 from functools import partial
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
-from api.openapi.document import body, json_body, multipart, picture_body, problems
-from api.request_body import Limits, Upload, read_body
+from api.openapi.document import body, image_body, json_body, multipart, problems
+from api.request_body import Limits, read_body
 from api.routes.dependencies import ServiceDep, admitted
+from api.routes.router import Router
 from api.schemas.requests import PreviewQuery
 from api.services.service import Service
+from api.upload import Upload
 from embeddings.errors import UsageError
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])
+router = Router(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])
 
 _EXAMPLE = {"url": "https://example.org/dog.heic"}
 
@@ -19,17 +21,20 @@ _EXAMPLE = {"url": "https://example.org/dog.heic"}
 @router.post(
     "/preview",
     responses={200: {"content": {"image/jpeg": {}}}, **problems(403, 404, 413, 415, 422, 503)},
-    openapi_extra=body(multipart(PreviewQuery), json_body(PreviewQuery, _EXAMPLE), picture_body(), fields=PreviewQuery),
+    openapi_extra=body(multipart(PreviewQuery), json_body(PreviewQuery, _EXAMPLE), image_body(), fields=PreviewQuery),
     response_class=Response,
 )
-async def preview(request: Request, service: ServiceDep) -> Response:
-    """Return a JPEG of a picture of any format, upright, its longest side at most 960 pixels; nothing is kept."""
+async def preview_image(request: Request, service: ServiceDep) -> Response:
+    """Return an upright JPEG of an image in any supported format, at most 960 pixels wide and high.
+
+    Nothing is stored.
+    """
     async with read_body(request, Limits(service.settings.max_bytes)) as given:
         query = given.parse(PreviewQuery)
         upload = given.uploads[0] if given.uploads else None
         if (upload is not None) + (query.url is not None) + (query.id is not None) != 1:
             raise UsageError(
-                "give exactly one of 'file' (a picture, as a multipart field), 'url' and 'id'", field="file"
+                "give exactly one of 'file' (an image, as a multipart field), 'url' and 'id'", field="file"
             )
         data = await _preview(service, query, upload)
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""Requests as they are on the wire: fields, their bounds, their defaults."""
+"""Schemas of requests: fields, their bounds and defaults."""
 
 import re
 from datetime import date, datetime, time, timedelta
@@ -11,13 +11,13 @@ from embeddings.errors import UsageError
 from embeddings.web.url import MAX_URL
 from store.records import TimeRange
 
-MAX_DEPTH = 16_384  # offset + limit of a search: Milvus gives no more
-MAX_META = 60_000  # bytes of JSON; Milvus takes 65,536
+MAX_DEPTH = 16_384  # maximum of offset + limit in a search, set by Milvus
+MAX_META = 60_000  # bytes of JSON; the maximum of Milvus is 65,536
 
 CollectionName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$"),
-    Field(description="The collection; the service's default one if none is named.", examples=["photos"]),
+    Field(description="The collection; the default is the service's default collection.", examples=["photos"]),
 ]
 
 
@@ -32,18 +32,18 @@ NewImageId = Annotated[
 ]
 
 
-PictureUrl = Annotated[
+ImageUrl = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL),
     Field(
-        description="Where the picture is: an http or https URL of a public host, which must answer within 10 seconds.",
+        description="URL of the image: http or https, on a public host that answers within 10 seconds.",
         examples=["https://example.org/cat.jpg"],
     ),
 ]
 
 
 def _numbers(value: Any) -> Any:
-    """Take a box as it comes from a form: four fields, or one with '[0, 0, 0.5, 1]' or '0,0,0.5,1'."""
+    """Accept a box from a form: four fields, or one with '[0, 0, 0.5, 1]' or '0,0,0.5,1'."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         return value[0].strip().removeprefix("[").removesuffix("]").split(",")
     return value
@@ -58,7 +58,7 @@ BoxNumbers = Annotated[
     tuple[Finite, Finite, Finite, Finite],
     BeforeValidator(_numbers),
     Field(
-        description="The part of the picture to search for: x, y, width, height as fractions of the upright picture.",
+        description="The part of the image to search for: x, y, width, height as fractions of the upright image.",
         examples=[[0.25, 0.25, 0.5, 0.5]],
     ),
 ]
@@ -70,35 +70,35 @@ TagNames = Annotated[
 
 
 def _day(value: Any) -> Any:
-    """Take YYYY-MM-DD alone: pydantic would also take seconds since 1970."""
+    """Accept only YYYY-MM-DD: pydantic would also accept seconds since 1970."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        raise ValueError("a date is written YYYY-MM-DD")
+        raise ValueError("a date must have the form YYYY-MM-DD")
     return value
 
 
-_CLOCK = "by the camera's clock; pictures without a date are left out"
+_CLOCK = "by the camera's clock; images without a date are left out"
 TakenFrom = Annotated[
-    date, BeforeValidator(_day), Field(description=f"Only pictures taken on this day or later, {_CLOCK}.")
+    date, BeforeValidator(_day), Field(description=f"Only images taken on this day or later, {_CLOCK}.")
 ]
 TakenTo = Annotated[
-    date, BeforeValidator(_day), Field(description=f"Only pictures taken on this day or earlier, {_CLOCK}.")
+    date, BeforeValidator(_day), Field(description=f"Only images taken on this day or earlier, {_CLOCK}.")
 ]
 
 
 def taken_span(taken_from: date | None, taken_to: date | None) -> TimeRange | None:
-    """Return the time of both days and those between, None where none is named. Raises UsageError."""
+    """Return the time range of both days and those between, None if neither is given. Raises UsageError."""
     if taken_from is None and taken_to is None:
         return None
     if taken_from and taken_to and taken_to < taken_from:
         raise UsageError(f"taken_to, {taken_to}, is before taken_from, {taken_from}", field="taken_to")
     start = datetime.combine(taken_from, time()) if taken_from else None
-    # the last day there is has none after it
+    # date.max has no next day
     end = datetime.combine(taken_to + timedelta(1), time()) if taken_to and taken_to < date.max else None
     return TimeRange(start, end)
 
 
 class Request(BaseModel):
-    """What every request body has in common: a misspelt field is refused, not passed over."""
+    """Base of all request bodies: an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -106,27 +106,29 @@ class Request(BaseModel):
 
 
 class SearchQuery(Request):
-    """A search, by a picture sent along, by a URL or by the id of an indexed one."""
+    """A search by an uploaded image, by a URL or by the id of an indexed image."""
 
-    url: PictureUrl | None = None
+    url: ImageUrl | None = None
     id: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
-        None, description="Search by this indexed picture, which is itself left out of the results."
+        None, description="Id of an indexed image to search by; it is left out of the results."
     )
-    limit: int = Field(20, ge=1, le=1000, description="Results at most.")
-    offset: int = Field(0, ge=0, le=MAX_DEPTH - 1, description="Results to skip; offset + limit is at most 16,384.")
-    min_score: float = Field(-1.0, ge=-1, le=1, description="Leave out results with a lower cosine similarity.")
-    tags: TagNames = Field([], description="Only pictures that have all of these tags.", examples=[["cat"]])
+    limit: int = Field(20, ge=1, le=1000, description="Maximum number of results.")
+    offset: int = Field(
+        0, ge=0, le=MAX_DEPTH - 1, description="Number of results to skip; offset + limit may be at most 16,384."
+    )
+    min_score: float = Field(-1.0, ge=-1, le=1, description="Minimum cosine similarity of a result.")
+    tags: TagNames = Field([], description="Only images that have all of these tags.", examples=[["cat"]])
     taken_from: TakenFrom | None = None
     taken_to: TakenTo | None = None
     box: BoxNumbers | None = None
 
 
 class PreviewQuery(Request):
-    """The picture to be shown small, where it is not sent along."""
+    """The image to preview, unless it is uploaded."""
 
-    url: PictureUrl | None = None
+    url: ImageUrl | None = None
     id: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
-        None, description="An indexed picture."
+        None, description="Id of an indexed image."
     )
 
 
@@ -134,7 +136,7 @@ MAX_QUERIES = 32
 
 
 class SearchItems(BaseModel):
-    """Several searches, which are checked one by one."""
+    """Several searches, validated one by one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -142,7 +144,7 @@ class SearchItems(BaseModel):
 
 
 class SearchBatch(BaseModel):
-    """Several searches, as they are described."""
+    """Several searches, as the OpenAPI document describes them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -150,29 +152,29 @@ class SearchBatch(BaseModel):
 
 
 class TagsQuery(BaseModel):
-    """What to say about each picture."""
+    """Which labels to return for each image."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(5, ge=1, le=100, description="Labels of a picture at most.")
-    min_confidence: float = Field(0.0, ge=0, le=1, description="Leave out labels with a lower probability.")
+    limit: int = Field(5, ge=1, le=100, description="Maximum number of labels per image.")
+    min_confidence: float = Field(0.0, ge=0, le=1, description="Minimum probability of a label.")
 
 
-MAX_PICTURES = 32
+MAX_IMAGES = 32
 
 
 class TagsBatch(TagsQuery):
-    """The same, of pictures by their URLs."""
+    """Which labels to return, and the URLs of the images."""
 
-    urls: Annotated[list[PictureUrl], BeforeValidator(_listed), Field(max_length=MAX_PICTURES)] = []
+    urls: Annotated[list[ImageUrl], BeforeValidator(_listed), Field(max_length=MAX_IMAGES)] = []
 
 
 def _meta(value: Any) -> Any:
-    """Take the JSON text of a form field."""
+    """Parse the JSON text of a form field."""
     if not isinstance(value, str):
         return value
     if len(value.encode()) > MAX_META:
-        raise ValueError(f"meta may have {MAX_META:,} bytes")
+        raise ValueError(f"meta may have at most {MAX_META:,} bytes")
     try:
         return from_json(value, allow_inf_nan=False)
     except ValueError as error:
@@ -180,26 +182,26 @@ def _meta(value: Any) -> Any:
 
 
 class NewImage(Request):
-    """What comes with a picture that is added, or says where it is."""
+    """The fields of an image to add."""
 
-    url: PictureUrl | None = None
-    id: NewImageId | None = Field(None, description="Your own id; made from the file's bytes if it is left out.")
+    url: ImageUrl | None = None
+    id: NewImageId | None = Field(None, description="Your own id; the default is derived from the file's bytes.")
     meta: Annotated[dict[str, Any], BeforeValidator(_meta)] = Field(
-        {}, description="Anything of yours, kept with the picture: a JSON object.", examples=[{"album": "Rome"}]
+        {}, description="Any JSON object, stored with the image.", examples=[{"album": "Rome"}]
     )
 
 
 class JobRequest(Request):
-    """What is to be indexed."""
+    """A job to start."""
 
     source: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="The name of a library, as GET /v1/libraries lists them.", examples=["holidays"]
+        description="Name of a library, as listed by GET /v1/libraries.", examples=["holidays"]
     )
-    prune: bool = Field(False, description="Also remove the rows of files that are gone.")
+    prune: bool = Field(False, description="Also remove entries whose files no longer exist.")
 
 
 class SignIn(BaseModel):
-    """A key, to be kept in a cookie."""
+    """An API key to keep in a cookie."""
 
     model_config = ConfigDict(extra="forbid")
 

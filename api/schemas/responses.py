@@ -1,9 +1,9 @@
-"""Answers as they are on the wire."""
+"""Schemas of answers, each field with an example where its type gives none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -11,163 +11,192 @@ from api.api_keys import Scope
 from embeddings.tagging.tagger import Label
 from indexer.jobs.base import JobStatus
 
+RequestId = Annotated[str, Field(examples=["0123456789abcdef0123456789abcdef"])]
+ModelName = Annotated[str, Field(examples=["tf_efficientnet_lite0"])]
+ImageId = Annotated[str, Field(examples=["cat-1"])]
+ImagePath = Annotated[str, Field(examples=["/photos/cat.png"])]
+UploadName = Annotated[str, Field(examples=["cat.png"], description="File name or URL of the image.")]
+
 
 @dataclass(frozen=True)
 class Tag:
-    """A name for what a picture shows, with its calibrated probability in 0..1."""
+    """A name for something that an image shows, with its calibrated probability in 0..1."""
 
     name: str
     confidence: float
 
 
-@dataclass(frozen=True)  # an answer has them by the dozen, and a BaseModel takes three times as long to make
-class Result:
-    """A picture that was found; `score` is cosine similarity, higher is nearer."""
+CollectionName = Annotated[str, Field(examples=["photos"])]
+LibraryName = Annotated[str, Field(examples=["holidays"])]
+Tags = Annotated[Sequence[Tag], Field(examples=[[{"name": "tabby", "confidence": 0.83}]])]
+Labels = Annotated[
+    Sequence[Label],
+    Field(examples=[[{"name": "tabby", "confidence": 0.83, "categories": ["cat", "animal"], "class_id": 281}]]),
+]
+Width = Annotated[int, Field(examples=[451])]
+Height = Annotated[int, Field(examples=[300])]
+Bytes = Annotated[int, Field(examples=[223_403])]
+ContentHash = Annotated[str, Field(examples=["9d" * 32])]
+ModifiedAt = Annotated[datetime, Field(examples=["2026-05-31T12:00:00Z"])]
+TakenAt = Annotated[datetime | None, Field(examples=["2026-05-31T14:00:00"])]
+Meta = Annotated[dict[str, Any], Field(examples=[{"album": "Rome"}])]
+ThumbnailPath = Annotated[str, Field(examples=["/v1/images/cat-1/thumbnail?collection=photos"])]
+ErrorCode = Annotated[str, Field(examples=["image_undecodable"])]
+ErrorMessage = Annotated[str, Field(examples=["the image is truncated"])]
+Milliseconds = Annotated[float, Field(examples=[8.3])]
+Count = Annotated[int, Field(examples=[1567])]
 
-    id: str
-    score: float
-    path: str
-    tags: Sequence[Tag]
-    width: int
-    height: int
-    taken_at: datetime | None
-    meta: dict[str, Any]
-    thumbnail: str
+
+@dataclass(frozen=True)  # an answer has dozens of these, and creating a BaseModel takes three times as long
+class Result:
+    """A similar image; `score` is the cosine similarity."""
+
+    id: ImageId
+    score: Annotated[float, Field(examples=[0.961])]
+    path: ImagePath
+    tags: Tags
+    width: Width
+    height: Height
+    taken_at: TakenAt
+    meta: Meta
+    thumbnail: ThumbnailPath
 
 
 class SearchTimes(BaseModel):
-    """Milliseconds spent, waiting included; 0 for a step that was not needed."""
+    """Milliseconds per step, waiting included; 0 for a step that was not needed."""
 
-    fetch: float = Field(default=0.0, description="Getting the picture at `url`.")
-    decode: float
-    network: float
-    search: float
-    total: float
+    fetch: float = Field(default=0.0, description="Fetching the image at `url`.")
+    decode: float = Field(examples=[4.2])
+    network: float = Field(examples=[5.1])
+    search: float = Field(examples=[2.4])
+    total: float = Field(examples=[12.6])
 
 
 class SearchAnswer(BaseModel):
-    """The nearest pictures, best first.
+    """The most similar images, best first.
 
-    `labels` are those of the query picture where the network saw it: empty for a search by id without a box, whose
-    tags are in its image document.
+    `labels` are those of the query image. They are empty for a search by id without a box, because the network is not
+    run; the tags of an indexed image are in its image document.
     """
 
-    request_id: str
-    model: str
+    request_id: RequestId
+    model: ModelName
     took_ms: SearchTimes
-    labels: Sequence[Label]
+    labels: Labels
     results: list[Result]
 
 
 class QueryFound(BaseModel):
-    """What one query of several found."""
+    """The answer to one query of several."""
 
     took_ms: SearchTimes
-    labels: Sequence[Label]
+    labels: Labels
     results: list[Result]
 
 
 class QueryFailure(BaseModel):
-    """Why one query of several failed."""
+    """The reason why one query of several failed."""
 
-    code: str
-    message: str
-    field: str | None
+    code: str = Field(examples=["not_found"])
+    message: str = Field(examples=["there is no collection nosuch"])
+    field: str | None = Field(examples=["collection"])
 
 
 class QueryFailed(BaseModel):
-    """A query without an answer."""
+    """A failed query."""
 
     error: QueryFailure
 
 
 class SearchBatchAnswer(BaseModel):
-    """An answer for each query, in the order of the queries."""
+    """An answer or an error for each query, in the order of the queries."""
 
-    request_id: str
-    model: str
-    took_ms: float = Field(description="Milliseconds for all of them; they overlap.")
+    request_id: RequestId
+    model: ModelName
+    took_ms: Milliseconds = Field(description="Milliseconds for all queries together; they overlap.")
     answers: list[QueryFound | QueryFailed]
 
 
 class ItemError(BaseModel):
-    """Why one picture of several failed."""
+    """The reason why one image of several failed."""
 
-    code: str
-    message: str
+    code: ErrorCode
+    message: ErrorMessage
 
 
 class Tagged(BaseModel):
-    """The labels of one picture."""
+    """The labels of one image."""
 
-    path: str
-    labels: Sequence[Label]
+    path: UploadName
+    labels: Labels
 
 
 class Untagged(BaseModel):
-    """A picture that could not be tagged."""
+    """An image that could not be labelled."""
 
-    path: str
+    path: UploadName
     error: ItemError
 
 
 class TagTimes(BaseModel):
-    """Milliseconds spent, waiting included; pictures overlap, so that the parts may exceed the total."""
+    """Milliseconds per step, waiting included; images overlap, so the steps may exceed the total."""
 
-    decode: float
-    network: float
-    total: float
+    decode: float = Field(examples=[4.2])
+    network: float = Field(examples=[5.1])
+    total: float = Field(examples=[9.9])
 
 
 class TagsAnswer(BaseModel):
-    """The labels of each picture, in the order they were sent."""
+    """The labels of each image, in the order of the request."""
 
-    request_id: str
-    model: str
+    request_id: RequestId
+    model: ModelName
     took_ms: TagTimes
     images: list[Tagged | Untagged]
-    note: str | None = Field(None, description="Said where the model has no classes, and so no labels.")
+    note: str | None = Field(
+        None, examples=[None], description="Set if the model has no classes and therefore gives no labels."
+    )
 
 
 class ImageOut(BaseModel):
-    """One indexed picture."""
+    """One indexed image."""
 
-    id: str
-    source: str
-    path: str
-    tags: Sequence[Tag]
-    width: int
-    height: int
-    bytes: int
-    content_hash: str
-    phash: str = Field(pattern=r"^[0-9a-f]{16}$")
-    taken_at: datetime | None
-    modified_at: datetime
-    indexed_at: datetime
-    meta: dict[str, Any]
-    thumbnail: str
+    id: ImageId
+    source: str = Field(examples=["/photos"])
+    path: ImagePath
+    tags: Tags
+    width: Width
+    height: Height
+    bytes: Bytes
+    content_hash: ContentHash
+    phash: str = Field(pattern=r"^[0-9a-f]{16}$", examples=["e1c3870f1e3c78f0"])
+    taken_at: TakenAt
+    modified_at: ModifiedAt
+    indexed_at: datetime = Field(examples=["2026-06-01T08:00:00Z"])
+    meta: Meta
+    thumbnail: ThumbnailPath
 
 
 class Page(BaseModel):
-    """What every list has: which part of it this is."""
+    """A page of a list."""
 
-    request_id: str
-    offset: int
-    limit: int
-    total: int
+    request_id: RequestId
+    offset: int = Field(examples=[0])
+    limit: int = Field(examples=[20])
+    total: int = Field(examples=[1])
 
 
 class ImagesPage(Page):
-    """Pictures in the order of their ids."""
+    """Images in the order of their ids."""
 
     images: list[ImageOut]
 
 
 class TagCount(BaseModel):
-    """A tag and the number of pictures that have it."""
+    """A tag and the number of images that have it."""
 
-    name: str
-    count: int
+    name: str = Field(examples=["tabby"])
+    count: Count
 
 
 class FacetsPage(Page):
@@ -179,29 +208,29 @@ class FacetsPage(Page):
 class CollectionOut(BaseModel):
     """A collection and the model it was made with."""
 
-    name: str
-    model: str
-    fingerprint: str
-    dimension: int
-    count: int
+    name: CollectionName
+    model: ModelName
+    fingerprint: str = Field(examples=["a1b2c3d4e5f6"])
+    dimension: int = Field(examples=[1280])
+    count: Count
 
 
 class CollectionsPage(Page):
     """Collections by name."""
 
-    default: str = Field(description="The collection that is used where none is named; it may not exist yet.")
+    default: CollectionName = Field(description="The collection used if a request names none; it may not exist yet.")
     collections: list[CollectionOut]
 
 
 class FieldFault(BaseModel):
-    """What is wrong with one field."""
+    """An error in one field."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457); `code` is stable, the texts are for people."""
+    """An error (RFC 9457); `code` is stable, the texts may change."""
 
     type: str
     title: str
@@ -210,40 +239,42 @@ class Problem(BaseModel):
     code: str
     field: str | None = None
     errors: list[FieldFault] | None = None
-    request_id: str
+    request_id: RequestId
 
 
 class Health(BaseModel):
-    """The process runs."""
+    """The process is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """Whether the service can do its work now, and what keeps it from it."""
+    """Whether the service is ready, and the result of each check."""
 
     ready: bool
-    checks: dict[str, dict[str, Any]]
+    checks: dict[str, dict[str, Any]] = Field(
+        examples=[{"model": {"ok": True}, "store": {"ok": True}, "jobs": {"ok": True}, "disk": {"ok": True}}]
+    )
 
 
 class JobOut(BaseModel):
-    """A job. `found` is the sum of `indexed`, `copied`, `skipped` and `failed` when it is done."""
+    """A job. When it is done, `found` is the sum of `indexed`, `copied`, `skipped` and `failed`."""
 
-    id: str
-    state: JobStatus
-    source: str
-    collection: str
-    prune: bool
-    found: int
-    indexed: int
-    copied: int
-    skipped: int
-    removed: int
-    failed: int
-    seconds: float
-    images_per_second: float
-    seconds_left: float | None = Field(description="At the rate so far, for what was found so far.")
-    reason: str | None = Field(description="Why the job failed as a whole.")
+    id: str = Field(examples=["20260601-080000-1f2e3d"])
+    state: JobStatus = Field(examples=["done_with_failures"])
+    source: LibraryName
+    collection: CollectionName
+    prune: bool = Field(examples=[False])
+    found: Count
+    indexed: int = Field(examples=[1566])
+    copied: int = Field(examples=[0])
+    skipped: int = Field(examples=[0])
+    removed: int = Field(examples=[0])
+    failed: int = Field(examples=[1])
+    seconds: float = Field(examples=[7.3])
+    images_per_second: float = Field(examples=[214.0])
+    seconds_left: float | None = Field(description="Estimate for the images found so far.", examples=[0.0])
+    reason: str | None = Field(description="Why the whole job failed.", examples=[None])
 
 
 class JobsPage(Page):
@@ -255,9 +286,9 @@ class JobsPage(Page):
 class JobFailure(BaseModel):
     """An image that could not be indexed."""
 
-    path: str
-    code: str
-    message: str
+    path: str = Field(examples=["cats/torn.jpg"])
+    code: ErrorCode
+    message: ErrorMessage
 
 
 class FailuresPage(Page):
@@ -267,9 +298,9 @@ class FailuresPage(Page):
 
 
 class LibraryOut(BaseModel):
-    """A folder of the operator's that jobs may read."""
+    """A folder that the operator has configured for jobs."""
 
-    name: str
+    name: LibraryName
 
 
 class LibrariesPage(Page):
@@ -279,9 +310,9 @@ class LibrariesPage(Page):
 
 
 class SessionOut(BaseModel):
-    """Who the service takes the caller for."""
+    """The caller, as the service identifies it."""
 
-    request_id: str
-    key_needed: bool = Field(description="False: the service is open, and takes no keys.")
-    key: str | None = Field(description="The name of the caller's key.")
-    scope: Scope | None = Field(description="What that key allows; each scope covers those before it.")
+    request_id: RequestId
+    key_needed: bool = Field(description="Whether requests need an API key.")
+    key: str | None = Field(description="Name of the caller's API key.", examples=["shop"])
+    scope: Scope | None = Field(description="Scope of that key; each scope includes those before it.")

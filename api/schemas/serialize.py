@@ -27,7 +27,7 @@ def result(hit: Hit, collection: str) -> Result:
 
 
 def score(hit: Hit) -> float:
-    """Return the score as it is shown and compared: float32 sums may be a hair above 1."""
+    """Return the score as it is shown and compared; sums of float32 may slightly exceed 1."""
     return round(min(hit.score, 1.0), 6)
 
 
@@ -52,15 +52,15 @@ def image(row: Row, collection: str) -> ImageOut:
 
 
 def milliseconds(seconds: float) -> float:
-    """Return a time as it is shown."""
+    """Return a time in milliseconds, rounded as it is shown."""
     return round(seconds * 1000, 3)
 
 
 def image_address(row_id: str, collection: str) -> str:
-    """Return the address of an image document."""
+    """Return the path of an image document."""
     return f"/v1/images/{quote(row_id, safe='')}?collection={quote(collection)}"
 
 
 def thumbnail_address(row_id: str, collection: str) -> str:
-    """Return the address of a thumbnail."""
+    """Return the path of a thumbnail."""
     return f"/v1/images/{quote(row_id, safe='')}/thumbnail?collection={quote(collection)}"

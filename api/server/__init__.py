@@ -1,1 +1,1 @@
-"""The process that serves: listener, connections, logging."""
+"""The server process: listener, connections, logging."""

@@ -1,4 +1,4 @@
-"""The service's log: one format, to stderr, every line with the id of the request it was written in."""
+"""Configuration of the log: one format, on stderr, with the request id on every line."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ FORMAT = "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"
 
 
 def log_config(level: str = "INFO") -> dict[str, Any]:
-    """Return a configuration for logging.config.dictConfig; uvicorn's own access log is replaced by ours."""
+    """Return a configuration for logging.config.dictConfig; our access log replaces uvicorn's."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -1,4 +1,4 @@
-"""Runs the service until it is told to stop."""
+"""Runs the service until Ctrl-C or SIGTERM."""
 
 import gc
 import resource
@@ -13,11 +13,11 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from api.api_keys import KeyFile, KeyRing, parse_entry
+from api.api_keys import ApiKeys, KeyFile, parse_entry
 from api.app import create_app
 from api.middleware.browser_security import LOOPBACK
 from api.server.connection import MAX_CONNECTIONS, ConnectionCounter, HttpConnection
-from api.server.listener import LINGERING, AdmissionListener
+from api.server.listener import MAX_LINGERING, AdmissionListener
 from api.server.logging import log_config
 from embeddings.embedder import Embedder
 from embeddings.errors import UsageError
@@ -28,9 +28,9 @@ from store import open_store
 from store.base import Store
 
 BACKLOG = 2048
-ACCEPTED_AT_ONCE = 16  # connections; asyncio takes as many as the backlog before it looks at anything else
-OPEN_FILES = 4 * (MAX_CONNECTIONS + LINGERING)  # a request has files of its own
-GRACE = 10  # seconds that answers under way may take after a Ctrl-C
+ACCEPTS_PER_ROUND = 16  # asyncio accepts as many connections as the backlog before it handles anything else
+MAX_OPEN_FILES = 4 * (MAX_CONNECTIONS + MAX_LINGERING)  # requests also open files
+SHUTDOWN_SECONDS = 10  # for requests in progress after a Ctrl-C
 
 
 def serve(
@@ -40,18 +40,18 @@ def serve(
     on_started: Callable[[str], None] | None = None,
     allow_anyone: bool = False,
 ) -> None:
-    """Open model and store, and serve until Ctrl-C or SIGTERM; then finish what is under way and return.
+    """Open model and store, and serve until Ctrl-C or SIGTERM; then finish the requests in progress.
 
     `on_started` is called with the service's address once it answers. Raises UsageError, ModelError or
-    StoreUnavailable before it serves.
+    StoreUnavailable before that.
     """
     with listening(host, port) as listener:
-        ring = key_ring(settings, listener, allow_anyone)
+        keys = load_keys(settings, listener, allow_anyone)
         with (
             open_store(settings.milvus_uri, settings.milvus_token, settings.data, settings.milvus_timeout) as store,
             Embedder(settings) as embedder,
         ):
-            serve_opened(settings, listener, embedder, store, on_started, ring)
+            serve_opened(settings, listener, embedder, store, on_started, keys)
 
 
 def serve_opened(
@@ -60,70 +60,67 @@ def serve_opened(
     embedder: Embedder,
     store: Store,
     on_started: Callable[[str], None] | None = None,
-    ring: KeyRing | None = None,
+    keys: ApiKeys | None = None,
     fetcher: WebFetcher | None = None,
 ) -> None:
-    """Do as `serve` with a socket of `listening`, a model and a store that are open, and stay so.
+    """Do as `serve` with a socket from `listening`, and a model and a store that are open and stay open.
 
-    `ring` has the API keys of `key_ring`, None: asked for here, and strangers are not let in without. `fetcher` gets
-    pictures by their URLs, None: the usual one.
+    `keys` are those of `load_keys`, None: load them here, without `allow_anyone`. `fetcher` fetches images by URL,
+    None: the default one.
     """
-    ring = ring or key_ring(settings, listener)
+    keys = keys or load_keys(settings, listener)
     settings.data.mkdir(parents=True, exist_ok=True)
     embedder.warm_up()
-    with _taking(_address(listener)):
-        listener.listen(BACKLOG)  # fails where another process, as quick with its bind, listens by now
+    with _binding(_address(listener)):
+        listener.listen(BACKLOG)  # fails if another process has bound the same address and listens by now
     with open_jobs(settings, store, embedder) as jobs:
-        app = create_app(settings, embedder, store, jobs, _hosts(listener, settings.hosts), fetcher, ring)
-        with app.state.service.metrics.shown_at(settings.metrics_host, settings.metrics_port):
+        app = create_app(settings, embedder, store, jobs, _hosts(listener, settings.hosts), fetcher, keys)
+        with app.state.service.metrics.served_at(settings.metrics_host, settings.metrics_port):
             _run(app, listener, settings.trusted_proxies, on_started or (lambda address: None))
 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Hold an address, so that it is known to be free before anything slow is done; nobody is answered yet.
-
-    Raises UsageError that says what to do if it cannot be had.
-    """
+    """Bind an address before any slow work, without listening yet. Raises UsageError with advice if it is taken."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, UnicodeError, OverflowError) as error:
         raise UsageError(f"{host}:{port} is not an address of this machine: {error}", field="host") from error
     with socket.socket(family, kind, protocol) as listener:
-        with _taking(f"{host}:{port}"):
+        with _binding(f"{host}:{port}"):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
         yield listener
 
 
 @contextmanager
-def _taking(address: str) -> Iterator[None]:
-    """Say what to do where an address cannot be had."""
+def _binding(address: str) -> Iterator[None]:
+    """Raise UsageError with advice if an address cannot be used."""
     try:
         yield
     except OSError as error:
         reason = error.strerror.lower() if error.strerror else str(error)
         raise UsageError(
-            f"cannot serve at {address}: {reason}; stop what uses it or choose another with --port", field="port"
+            f"cannot serve at {address}: {reason}; stop the program that uses it or choose another port with --port",
+            field="port",
         ) from error
 
 
-def key_ring(settings: Settings, listener: socket.socket, allow_anyone: bool = False) -> KeyRing:
+def load_keys(settings: Settings, listener: socket.socket, allow_anyone: bool = False) -> ApiKeys:
     """Return the API keys of the settings and of the data directory.
 
-    Raises UsageError where others can reach the service, it has no keys, and `allow_anyone` does not say that this is
-    meant; KeysUnreadable.
+    Raises UsageError if other machines can reach the service and it has no keys, unless `allow_anyone`; KeysUnreadable.
     """
-    anyone = allow_anyone or _is_loopback(listener)
-    ring = KeyRing(KeyFile(settings.data), list(map(parse_entry, settings.api_keys)), anyone)
-    if not ring.keys() and ring.needed:
+    open_without_keys = allow_anyone or _is_loopback(listener)
+    keys = ApiKeys(KeyFile(settings.data), list(map(parse_entry, settings.api_keys)), open_without_keys)
+    if not keys.keys() and keys.needed:
         host = listener.getsockname()[0]
         raise UsageError(
-            f"whoever can reach {host} could search, add and remove pictures: make an API key first "
-            "(lookalike keys create NAME --scope admin), or say --allow-anyone",
+            f"anyone who can reach {host} could search, add and remove images: create an API key first "
+            "(lookalike keys create NAME --scope admin), or pass --allow-anyone",
             field="host",
         )
-    return ring
+    return keys
 
 
 def _is_loopback(listener: socket.socket) -> bool:
@@ -131,12 +128,12 @@ def _is_loopback(listener: socket.socket) -> bool:
 
 
 def _hosts(listener: socket.socket, named: Collection[str]) -> frozenset[str] | None:
-    """Return the host names that the service answers to: only a loopback address is known by so few."""
+    """Return the accepted host names, None for any; only those of a loopback address are known."""
     return LOOPBACK | set(named) if named or _is_loopback(listener) else None
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says when it answers, and when it is about to stop."""
+    """A uvicorn server with callbacks for its start and its stop."""
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], on_stopping: Callable[[], None]) -> None:
         super().__init__(config)
@@ -144,7 +141,7 @@ class _Server(uvicorn.Server):
         self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         await super().startup(sockets)
         for listener in sockets or []:
             listener.listen(BACKLOG)
@@ -152,29 +149,29 @@ class _Server(uvicorn.Server):
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for the answers under way."""
+        """Wait for the requests in progress."""
         self._on_stopping()
         await super().shutdown(sockets)
 
 
 def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_started: Callable[[str], None]) -> None:
-    peers = ConnectionCounter(proxies)
+    counter = ConnectionCounter(proxies)
     config = uvicorn.Config(
         app,
-        loop="asyncio",  # which asks the door for every connection; uvloop does not
-        backlog=ACCEPTED_AT_ONCE,
-        http=partial(HttpConnection, peers=peers),  # type: ignore[arg-type]
+        loop="asyncio",  # calls the listener's accept() for every connection; uvloop does not
+        backlog=ACCEPTS_PER_ROUND,
+        http=partial(HttpConnection, counter=counter),  # type: ignore[arg-type]
         log_config=log_config(),
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         forwarded_allow_ips=list(proxies),
     )
     _allow_many_connections()
     address = _address(listener)
 
     def started() -> None:
-        # the collector looks through all of model, libraries and app for a third of a second, while nobody is answered
+        # a full garbage collection of model, libraries and app takes a third of a second, in which nothing is answered
         gc.collect()
         gc.freeze()
         on_started(address)
@@ -182,24 +179,24 @@ def _run(app: FastAPI, listener: socket.socket, proxies: Sequence[str], on_start
     server = _Server(config, started, app.state.stopping.set)
     before = signal.signal(signal.SIGTERM, _stop)
     try:
-        server.run([AdmissionListener(listener, peers)])
+        server.run([AdmissionListener(listener, counter)])
     except KeyboardInterrupt:
-        pass  # uvicorn has stopped cleanly by now and raises the signal again for its caller
+        pass  # uvicorn has stopped cleanly and raises the signal again
     finally:
         gc.unfreeze()
         signal.signal(signal.SIGTERM, before)
 
 
 def _allow_many_connections() -> None:
-    """Raise what most systems allow a process (1,024 open files), as far as it may be raised."""
+    """Raise the limit on open files, which is 1,024 on most systems, as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    limit = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End like Ctrl-C does."""
+    """Stop as Ctrl-C does."""
     raise KeyboardInterrupt
 
 

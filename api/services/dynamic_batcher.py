@@ -1,10 +1,12 @@
-"""Concurrent work into batches: whatever waits when the worker is free is done by one call."""
+"""Dynamic batching: items that arrive while a call runs go into the next call together."""
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from api.limits.caller import current_caller
@@ -15,54 +17,70 @@ S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
+Observer = Callable[[float], None]  # gets the seconds from an item's arrival to its result
+
+
+def _ignore(seconds: float) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class _Item(Generic[T, R]):
+    """An item that waits, its future result, and the time it came."""
+
+    value: T
+    result: Future[R]
+    observe: Observer
+    arrived: float
+
 
 class DynamicBatcher(Generic[T, R]):
     """Gives single items to `work`, which takes several at a time.
 
-    An item that comes when nothing runs starts at once; those that come while a batch runs wait and go together, at
-    most `largest`, one of each caller in turn. `work` runs in a thread of its own, one call at a time; it returns, or
-    raises for all, and an exception among its results is raised for that item alone.
+    An item that arrives when nothing runs starts at once. Items that arrive while a batch runs wait and go together, up
+    to `max_batch` of them, one of each caller in turn. `work` runs in a thread of its own, one call at a time. If it
+    raises, the whole batch fails; an exception among its results is raised for that item alone.
 
-    Items go from one batcher to the next without the event loop: where much is asked at once, a query would
-    wait longer for its turn there, at each step, than its work takes.
+    Items go from one batcher to the next without the event loop. Under load, a query would otherwise wait longer for
+    the loop at each step than its work takes.
     """
 
     def __init__(
         self,
         name: str,
         work: Callable[[list[T]], Sequence[R | Exception]],
-        largest: int,
+        max_batch: int,
         deferred: DeferredCalls | None = None,
     ) -> None:
         self._name = name
         self._work = work
-        self._largest = largest
+        self._max_batch = max_batch
         self._deferred = deferred or DeferredCalls()
-        self._waiting: RoundRobinQueue[tuple[T, Future[R]]] = RoundRobinQueue()
-        self._something = threading.Condition()  # waits, or the end has come
+        self._waiting: RoundRobinQueue[_Item[T, R]] = RoundRobinQueue()
+        self._changed = threading.Condition()  # an item waits, or the end has come
         self._ending = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Work while the block lasts; what was put before its end is still done."""
+        """Work while the block lasts; items put before its end are still done."""
         with ThreadPoolExecutor(1, self._name) as thread:
             worker = asyncio.get_running_loop().run_in_executor(thread, self._run)
             try:
                 yield
             finally:
-                with self._something:
+                with self._changed:
                     self._ending = True
-                    self._something.notify()
+                    self._changed.notify()
                 await worker
 
-    def put(self, item: T) -> Future[R]:
-        """Hand over an item of the current caller and return the future of its result."""
+    def put(self, item: T, observe: Observer = _ignore) -> Future[R]:
+        """Add an item for the current caller; return its future result. `observe` is called just before it is set."""
         result: Future[R] = Future()
-        self._add(item, result, current_caller())
+        self._add(_Item(item, result, observe, time.perf_counter()), current_caller())
         return result
 
-    def after(self, first: Future[S], item: Callable[[S], T]) -> Future[R]:
-        """Hand over what `item` makes of the result of `first` when there is one; a failure is passed on."""
+    def after(self, first: Future[S], item: Callable[[S], T], observe: Observer = _ignore) -> Future[R]:
+        """Add `item(result)` once `first` has its result; a failure of `first` is passed on."""
         result: Future[R] = Future()
         caller = current_caller()
 
@@ -71,45 +89,48 @@ class DynamicBatcher(Generic[T, R]):
                 if result.set_running_or_notify_cancel():
                     result.set_exception(error)
             else:
-                self._add(item(done.result()), result, caller)
+                self._add(_Item(item(done.result()), result, observe, time.perf_counter()), caller)
 
         first.add_done_callback(go_on)
         return result
 
-    def _add(self, item: T, result: Future[R], caller: str) -> None:
-        with self._something:
-            self._waiting.add((item, result), caller)
-        self._deferred.at_end(self._tell)
+    def _add(self, item: _Item[T, R], caller: str) -> None:
+        with self._changed:
+            self._waiting.add(item, caller)
+        self._deferred.at_end(self._notify)
 
-    def _tell(self) -> None:
-        with self._something:
-            self._something.notify()
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def _run(self) -> None:
-        while batch := self._next():
-            wanted = [(item, result) for item, result in batch if result.set_running_or_notify_cancel()]
+        while batch := self._next_batch():
+            wanted = [item for item in batch if item.result.set_running_or_notify_cancel()]
             if not wanted:
-                continue  # all were given up
-            outcomes = self._done([item for item, _ in wanted])
+                continue  # all were cancelled
+            outcomes = self._call([item.value for item in wanted])
+            done = time.perf_counter()
+            for item in wanted:
+                item.observe(done - item.arrived)
             with self._deferred.block():
-                for (_, result), outcome in zip(wanted, outcomes, strict=True):
+                for item, outcome in zip(wanted, outcomes, strict=True):
                     if isinstance(outcome, Exception):
-                        result.set_exception(outcome)
+                        item.result.set_exception(outcome)
                     else:
-                        result.set_result(outcome)
+                        item.result.set_result(outcome)
 
-    def _next(self) -> list[tuple[T, Future[R]]]:
-        """Wait for items and return the next batch of them, none when the end has come."""
-        with self._something:
-            self._something.wait_for(lambda: self._ending or len(self._waiting))
-            return [self._waiting.next() for _ in range(min(self._largest, len(self._waiting)))]
+    def _next_batch(self) -> list[_Item[T, R]]:
+        """Wait for items and return the next batch of them, an empty one when the end has come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ending or len(self._waiting))
+            return [self._waiting.next() for _ in range(min(self._max_batch, len(self._waiting)))]
 
-    def _done(self, items: list[T]) -> Sequence[R | Exception]:
-        """Return a result or an exception for each item."""
+    def _call(self, values: list[T]) -> Sequence[R | Exception]:
+        """Return a result or an exception for each value."""
         try:
-            results = self._work(items)
-            if len(results) != len(items):
-                raise RuntimeError(f"{self._name}: {len(results)} results for {len(items)} items")
-        except Exception as error:  # not swallowed: raised again for each one who waits
-            return [error] * len(items)
+            results = self._work(values)
+            if len(results) != len(values):
+                raise RuntimeError(f"{self._name}: {len(results)} results for {len(values)} items")
+        except Exception as error:  # not swallowed: it is raised again for each waiting caller
+            return [error] * len(values)
         return results

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus; each app has a registry of its own."""
+"""Metrics for Prometheus; each app has its own registry."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """The service's counters."""
+    """The metrics of one service."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -50,32 +50,32 @@ class Metrics:
         )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answer."""
+        """Count one request and its duration."""
         self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def stage(self, name: str, seconds: float) -> None:
-        """Note how long a step took."""
+        """Record the duration of a step."""
         self._stages.labels(name).observe(seconds)
 
     def batch(self, stage: str, size: int) -> None:
-        """Note how many items went together."""
+        """Record the size of a batch."""
         self._batches.labels(stage).observe(size)
 
     def text(self) -> bytes:
-        """Return everything in Prometheus' text format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
     @contextmanager
-    def shown_at(self, host: str, port: int) -> Iterator[None]:
-        """Answer Prometheus at a port of its own while the block lasts; 0: at none. Raises UsageError."""
+    def served_at(self, host: str, port: int) -> Iterator[None]:
+        """Serve the metrics at a port of their own while the block lasts; port 0: do not. Raises UsageError."""
         if not port:
             yield
             return
         try:
             server, thread = start_http_server(port, host, self._registry)
         except OSError as error:
-            text = f"cannot show metrics at {host}:{port}: {error.strerror}; choose another LOOKALIKE_METRICS_PORT"
+            text = f"cannot serve metrics at {host}:{port}: {error.strerror}; choose another LOOKALIKE_METRICS_PORT"
             raise UsageError(text, field="metrics_port") from error
         try:
             yield

@@ -1,4 +1,4 @@
-"""The service behind the routes: decode pool, engine and collections, joined without blocking the event loop."""
+"""The service behind the routes: joins decode pool, engine and collections without blocking the event loop."""
 
 import asyncio
 import contextvars
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -42,16 +42,18 @@ THREADS = 8
 THUMBNAIL_SIDE = 320
 PREVIEW_SIDE = 960
 
+Timings = dict[str, float]  # seconds by step (fetch, decode, network, search), waiting included
+
 
 class Thumbnailer(Protocol):
-    """What makes thumbnails, and decodes, in a process that may be killed."""
+    """Makes thumbnails, and decodes, in a process that can be killed."""
 
     def thumbnail(self, picture: Picture, side: int) -> Future[bytes]: ...
     def decode(self, picture: Picture, spec: InputSpec) -> Future[DecodedImage]: ...
 
 
 class ImageEmbedder(Protocol):
-    """What the service needs of embeddings.embedder.Embedder."""
+    """The part of embeddings.embedder.Embedder that the service uses."""
 
     @property
     def identity(self) -> ModelIdentity: ...
@@ -68,29 +70,12 @@ class ImageEmbedder(Protocol):
 
 
 @dataclass(frozen=True)
-class EmbeddedImage:
-    """A picture's embedding and the seconds it took, waiting included."""
+class QueryResult:
+    """The nearest rows to a query; `embedding` is None if the vector of an indexed row was the query."""
 
-    embedding: Embedding
-    decode: float
-    network: float
-
-
-@dataclass(frozen=True)
-class SearchHits:
-    """The nearest rows and the seconds it took to find them, waiting included."""
-
+    embedding: Embedding | None
     hits: list[Hit]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Timed(Generic[T]):
-    """What waits, and since when."""
-
-    item: T
-    since: float
-    decode: float = 0.0  # seconds
+    timings: Timings
 
 
 class Service:
@@ -100,28 +85,26 @@ class Service:
         self.settings = settings
         self.embedder = embedder
         self.metrics = Metrics()
-        self.limit = ConcurrencyLimit(settings.queue)
+        self.request_limit = ConcurrencyLimit(settings.queue)
         self.image_files = ImageFiles(settings.data, settings.max_bytes)
         self.collections = CollectionService(store, embedder.identity, lambda: embedder.vocabulary, self.image_files)
-        # decoded pictures wait for the engine; the others' files wait on disk, in the turns of their callers
-        self._engine_room = FairSemaphore(3 * BATCH)
-        self._decode_slots = FairSemaphore(2 * (settings.decode_processes or processors()))
+        # bounds the decoded images that wait for the engine; the files of all others wait on disk
+        self._embed_semaphore = FairSemaphore(3 * BATCH)
+        self._decode_semaphore = FairSemaphore(2 * (settings.decode_processes or processors()))
         deferred = DeferredCalls()
         self._bridge = LoopBridge(deferred)
-        self._engine: DynamicBatcher[_Timed[DecodedImage], EmbeddedImage] = DynamicBatcher(
-            "engine", self._finish, BATCH, deferred
+        self._engine: DynamicBatcher[DecodedImage, Embedding] = DynamicBatcher(
+            "engine", self._embed_batch, BATCH, deferred
         )
-        self._searches: DynamicBatcher[_Timed[Query], SearchHits] = DynamicBatcher(
-            "search", self._search, BATCH, deferred
-        )
+        self._searches: DynamicBatcher[Query, list[Hit]] = DynamicBatcher("search", self._search_batch, BATCH, deferred)
         self._fetching = Fetching(fetcher, settings.max_bytes)
         self._write_lock = asyncio.Lock()
-        self._thread_slots = FairSemaphore(THREADS)
+        self._thread_semaphore = FairSemaphore(THREADS)
         self._threads = ThreadPoolExecutor(THREADS, "store")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Answer requests while the block lasts; what is under way at its end is still done."""
+        """Answer requests while the block lasts; work under way at its end is still done."""
         with self._bridge.running(), self._threads, self._fetching.running():
             async with self._engine.running(), self._searches.running():
                 yield
@@ -129,7 +112,7 @@ class Service:
     async def run_in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the result of a blocking call, made in one of the service's own threads."""
         call = partial(contextvars.copy_context().run, function, *args, **kwargs)
-        async with self._thread_slots.holding():
+        async with self._thread_semaphore.holding():
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def run_exclusive(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -139,12 +122,12 @@ class Service:
 
     async def open_for_search(self, name: str, tags: Sequence[str]) -> Collection:
         """Open a collection for a query. Raises NotFound for an unknown collection or tag, ModelMismatch."""
-        lately = None if tags else self.collections.opened_recently(name)
-        return await self.run_in_thread(self.collections.open_for_search, name, tags) if lately is None else lately
+        recent = None if tags else self.collections.opened_recently(name)
+        return await self.run_in_thread(self.collections.open_for_search, name, tags) if recent is None else recent
 
     @asynccontextmanager
     async def fetched(self, url: str) -> AsyncIterator[Fetched]:
-        """Give the picture at a URL while the block lasts.
+        """Yield the image at a URL.
 
         Raises Busy, DiskFull, ImageTooLarge, UrlBlocked or UrlUnreachable.
         """
@@ -152,79 +135,78 @@ class Service:
             self.metrics.stage("fetch", fetched.seconds)
             yield fetched
 
-    async def embed(self, read: Callable[[], bytes], box: Box | None = None) -> EmbeddedImage:
-        """Decode and embed the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
-        return await self._bridge.wait_for(await self._submit(read, box))
+    async def embed(
+        self, read: Callable[[], bytes], box: Box | None = None, timings: Timings | None = None
+    ) -> Embedding:
+        """Decode and embed the image whose bytes `read` returns; note the seconds of each step in `timings`.
 
-    async def search(self, query: Query) -> SearchHits:
-        """Return the nearest rows."""
-        return await self._bridge.wait_for(self._searches.put(_Timed(query, time.perf_counter())))
+        Raises ImageError, and the errors of `read`.
+        """
+        return await self._bridge.wait_for(await self._submit(read, box, {} if timings is None else timings))
+
+    async def search(self, query: Query) -> QueryResult:
+        """Return the nearest rows to a vector."""
+        timings: Timings = {}
+        hits = await self._bridge.wait_for(self._searches.put(query, partial(self._note, timings, "search")))
+        return QueryResult(None, hits, timings)
 
     async def embed_and_search(
         self, read: Callable[[], bytes], box: Box | None, query: Callable[[np.ndarray], Query]
-    ) -> tuple[EmbeddedImage, SearchHits]:
-        """Do as `embed`, then as `search` for what `query` makes of the vector."""
-        seen = await self._submit(read, box)
-        asked = self._searches.after(seen, lambda it: _Timed(query(it.embedding.vector), time.perf_counter()))
-        found = await self._bridge.wait_for(asked)
-        return seen.result(), found
+    ) -> QueryResult:
+        """Do as `embed`, then as `search` with `query(vector)`."""
+        timings: Timings = {}
+        embedding = await self._submit(read, box, timings)
+        note = partial(self._note, timings, "search")
+        hits = await self._bridge.wait_for(self._searches.after(embedding, lambda it: query(it.vector), note))
+        return QueryResult(embedding.result(), hits, timings)
 
     async def preview(self, read: Callable[[], bytes]) -> bytes:
-        """Return a JPEG of the picture whose bytes `read` returns. Raises ImageError, or what `read` raises."""
-        async with self._decode_slots.holding():
+        """Return a JPEG of the image whose bytes `read` returns. Raises ImageError, and the errors of `read`."""
+        async with self._decode_semaphore.holding():
             return await self._bridge.wait_for(self.embedder.pool.thumbnail(read, PREVIEW_SIDE))
 
     async def thumbnail(self, collection: str, row: Row) -> bytes:
-        """Return the JPEG thumbnail of a row's picture, made now if there is none. Raises NotFound or ImageError."""
-        kept = await self.run_in_thread(self.image_files.thumbnail, row.content_hash)
-        if kept is not None:
-            return kept
-        async with self._decode_slots.holding():
+        """Return the JPEG thumbnail of a row's image; make it if there is none. Raises NotFound or ImageError."""
+        stored = await self.run_in_thread(self.image_files.thumbnail, row.content_hash)
+        if stored is not None:
+            return stored
+        async with self._decode_semaphore.holding():
             read = partial(self.image_files.read, collection, row)
-            made = await self._bridge.wait_for(self.embedder.pool.thumbnail(read, THUMBNAIL_SIDE))
+            thumbnail = await self._bridge.wait_for(self.embedder.pool.thumbnail(read, THUMBNAIL_SIDE))
         try:
-            await self.run_in_thread(self.image_files.keep_thumbnail, row.content_hash, made)
+            await self.run_in_thread(self.image_files.keep_thumbnail, row.content_hash, thumbnail)
         except StoreUnavailable as error:  # it can be shown all the same, and made again
             log.warning("%s", error)
-        return made
+        return thumbnail
 
-    async def _submit(self, read: Callable[[], bytes], box: Box | None) -> Future[EmbeddedImage]:
-        """Return the future of what the network sees in a picture, once there is room for it."""
+    async def _submit(self, read: Callable[[], bytes], box: Box | None, timings: Timings) -> Future[Embedding]:
+        """Return the future embedding of an image, once there is room for it."""
         started = time.perf_counter()
 
-        def decoded(image: DecodedImage) -> _Timed[DecodedImage]:
-            now = time.perf_counter()
-            return _Timed(image, now, now - started)
+        def decoded(image: DecodedImage) -> DecodedImage:
+            self._note(timings, "decode", time.perf_counter() - started)
+            return image
 
         with ExitStack() as entered:
-            leave_seeing = await self._engine_room.enter()
-            entered.callback(leave_seeing)
-            leave_decoding = await self._decode_slots.enter()
+            leave_embedding = await self._embed_semaphore.enter()
+            entered.callback(leave_embedding)
+            leave_decoding = await self._decode_semaphore.enter()
             entered.callback(leave_decoding)
             decoding = self.embedder.submit(read, box)
-            entered.pop_all()  # from here on each is left when its work is done
-        seen = self._engine.after(decoding, decoded)
+            entered.pop_all()  # from here on, each is left when its work is done
+        embedding = self._engine.after(decoding, decoded, partial(self._note, timings, "network"))
         decoding.add_done_callback(lambda _: self._bridge.call_soon(leave_decoding))
-        seen.add_done_callback(lambda _: self._bridge.call_soon(leave_seeing))
-        return seen
+        embedding.add_done_callback(lambda _: self._bridge.call_soon(leave_embedding))
+        return embedding
 
-    def _finish(self, decoded: list[_Timed[DecodedImage]]) -> list[EmbeddedImage]:
+    def _note(self, timings: Timings, step: str, seconds: float) -> None:
+        timings[step] = seconds
+        self.metrics.stage(step, seconds)
+
+    def _embed_batch(self, decoded: list[DecodedImage]) -> Sequence[Embedding]:
         self.metrics.batch("network", len(decoded))
-        embeddings = self.embedder.finish([one.item for one in decoded])
-        now = time.perf_counter()
-        seen = [EmbeddedImage(it, one.decode, now - one.since) for it, one in zip(embeddings, decoded, strict=True)]
-        for one in seen:
-            self.metrics.stage("decode", one.decode)
-            self.metrics.stage("network", one.network)
-        return seen
+        return self.embedder.finish(decoded)
 
-    def _search(self, queries: list[_Timed[Query]]) -> list[SearchHits | Exception]:
+    def _search_batch(self, queries: list[Query]) -> list[list[Hit] | Exception]:
         self.metrics.batch("search", len(queries))
-        answers = self.collections.search([one.item for one in queries])
-        now = time.perf_counter()
-        for one in queries:
-            self.metrics.stage("search", now - one.since)
-        return [
-            answer if isinstance(answer, Exception) else SearchHits(answer, now - one.since)
-            for answer, one in zip(answers, queries, strict=True)
-        ]
+        return self.collections.search(queries)

@@ -1,4 +1,4 @@
-"""Pictures that a request names by their URL, fetched in threads of their own and put where uploads are."""
+"""Fetches images that a request names by URL, in threads of their own, into temporary files."""
 
 import asyncio
 import contextvars
@@ -13,33 +13,33 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from api.limits.concurrency import ConcurrencyLimit
-from api.request_body import Upload
+from api.upload import Upload
 from embeddings.errors import DiskFull
 from embeddings.web.fetcher import WebFetcher
 from embeddings.web.url import last_part
 
-AT_ONCE = 8
-WAITING = 4 * AT_ONCE  # those that are fetched included; slow servers must not take all places of the service
+MAX_CONCURRENT = 8
+MAX_PENDING = 4 * MAX_CONCURRENT  # running fetches included; slow servers must not block the whole service
 MAX_BYTES = 20_000_000
-IN_MEMORY = 1 << 20  # bytes of one picture; more go to a temporary file, as those of an upload do
+IN_MEMORY = 1 << 20  # bytes of one image; larger images go to a temporary file, as uploads do
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A picture that came from elsewhere, and the seconds until it was here."""
+    """An image from a URL, and the seconds that fetching it took."""
 
     upload: Upload
     seconds: float
 
 
 class Fetching:
-    """Fetches what requests name by URL, a few at once."""
+    """Fetches images by URL, a few at a time."""
 
     def __init__(self, fetcher: WebFetcher, max_bytes: int) -> None:
         self._fetcher = fetcher
-        self._most = min(max_bytes, MAX_BYTES)
-        self._places = ConcurrencyLimit(WAITING)
-        self._threads = ThreadPoolExecutor(AT_ONCE, "fetch")
+        self._max_bytes = min(max_bytes, MAX_BYTES)
+        self._limit = ConcurrencyLimit(MAX_PENDING)
+        self._threads = ThreadPoolExecutor(MAX_CONCURRENT, "fetch")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -49,12 +49,12 @@ class Fetching:
 
     @asynccontextmanager
     async def fetched(self, url: str) -> AsyncIterator[Fetched]:
-        """Give what is at a URL; its temporary file goes when the block ends.
+        """Yield the image at a URL; its temporary file is deleted when the block ends.
 
         Raises Busy, DiskFull, ImageTooLarge, UrlBlocked or UrlUnreachable.
         """
         started = time.perf_counter()
-        with self._places.take():
+        with self._limit.take():
             call = partial(contextvars.copy_context().run, self._fetch, url)
             file, size = await asyncio.get_running_loop().run_in_executor(self._threads, call)
         with file:
@@ -63,9 +63,9 @@ class Fetching:
     def _fetch(self, url: str) -> tuple[BinaryIO, int]:
         file = cast(BinaryIO, tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115 - the caller closes it
         try:
-            self._fetcher.save(url, file, self._most)
+            self._fetcher.save(url, file, self._max_bytes)
             return file, file.tell()
-        except OSError as error:  # of the file: those of the network are UrlUnreachable
+        except OSError as error:  # an error of the file: errors of the network are UrlUnreachable
             file.close()
             if error.errno == errno.ENOSPC:
                 raise DiskFull("the disk of the folder for temporary files is full") from error

@@ -13,7 +13,7 @@ from support.running import Server
 from support.toy import picture
 
 from api.api_keys import KeyFile, Scope, new_key
-from api.server.run import key_ring, listening
+from api.server.run import listening, load_keys
 from embeddings.errors import UsageError
 from embeddings.settings import Settings
 
@@ -210,13 +210,13 @@ def test_beyond_this_machine_it_wants_keys_or_to_be_told(tmp_path: Path) -> None
     settings = Settings(data=tmp_path)
     with listening("0.0.0.0", 0) as public, listening("127.0.0.1", 0) as private:
         with pytest.raises(UsageError, match=r"0\.0\.0\.0.*lookalike keys create.*--allow-anyone") as caught:
-            key_ring(settings, public)
+            load_keys(settings, public)
         assert caught.value.field == "host"
-        assert not key_ring(settings, private).needed
-        assert not key_ring(settings, public, allow_anyone=True).needed
+        assert not load_keys(settings, private).needed
+        assert not load_keys(settings, public, allow_anyone=True).needed
         KeyFile(tmp_path).add(new_key("ci", Scope.READ)[1])
-        assert key_ring(settings, public).needed and key_ring(settings, private).needed
-        assert key_ring(settings, public, allow_anyone=True).needed
+        assert load_keys(settings, public).needed and load_keys(settings, private).needed
+        assert load_keys(settings, public, allow_anyone=True).needed
         KeyFile(tmp_path).remove("ci")
         with pytest.raises(UsageError, match="lookalike keys create"):
-            key_ring(settings, public)
+            load_keys(settings, public)

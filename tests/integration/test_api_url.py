@@ -13,7 +13,7 @@ from support.api_client import ApiClient, api_client
 from support.toy import picture
 from support.web_server import Exchange, Inner, WebServer
 
-from api.services.url_images import WAITING
+from api.services.url_images import MAX_PENDING
 from embeddings.errors import UrlBlocked
 from embeddings.web.fetcher import WebLimits
 
@@ -166,7 +166,7 @@ def test_slow_servers_do_not_take_the_places_of_others(client: ApiClient, server
 
     async def crowd() -> tuple[list[int], int]:
         query = {"url": f"{server.base}/slow", "limit": 1}
-        slow = [asyncio.create_task(client.http.post("/v1/search", json=query)) for _ in range(WAITING + 5)]
+        slow = [asyncio.create_task(client.http.post("/v1/search", json=query)) for _ in range(MAX_PENDING + 5)]
         busy: set[asyncio.Task[httpx.Response]] = set()
         while len(busy) < 5:  # the others cannot end yet
             busy, _ = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +178,7 @@ def test_slow_servers_do_not_take_the_places_of_others(client: ApiClient, server
         return sorted(task.result().status_code for task in slow), other.status_code
 
     statuses, other = client.run(crowd())
-    assert statuses == [200] * WAITING + [503] * 5
+    assert statuses == [200] * MAX_PENDING + [503] * 5
     assert other == 200
 
 

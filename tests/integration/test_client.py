@@ -22,11 +22,11 @@ from lookalike_client import (
     Client,
     Conflict,
     Found,
+    ImageRefused,
     KeyRefused,
     Labelled,
     NoAnswer,
     NotFound,
-    PictureRefused,
     TryLater,
     UrlRefused,
 )
@@ -109,8 +109,8 @@ def test_collections_tags_and_jobs(client: Client) -> None:
     ("ask", "kind", "code"),
     [
         (lambda client: client.search(), BadRequest, "invalid_request"),
-        (lambda client: client.search(b"no picture"), PictureRefused, "image_undecodable"),
-        (lambda client: client.search(b"x" * 2_000_001), PictureRefused, "image_too_large"),
+        (lambda client: client.search(b"no picture"), ImageRefused, "image_undecodable"),
+        (lambda client: client.search(b"x" * 2_000_001), ImageRefused, "image_too_large"),
         (lambda client: client.search(url="ftp://a/"), UrlRefused, "url_blocked"),
         (lambda client: client.search(id="red", collection="other"), NotFound, "not_found"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from api.api_keys import KeyRing
+from api.api_keys import ApiKeys
 from api.app import create_app
 from api.services.service import ImageEmbedder, Service
 from embeddings.settings import Settings
@@ -55,7 +55,7 @@ def api_client(
     embedder: ImageEmbedder | None = None,
     store: Store | None = None,
     fetcher: WebFetcher | None = None,
-    ring: KeyRing | None = None,
+    keys: ApiKeys | None = None,
     **settings: Any,
 ) -> Iterator[ApiClient]:
     """Give a client of a new app that keeps its files under `data`."""
@@ -63,7 +63,7 @@ def api_client(
     given = Settings(data=data, decode_processes=1, **settings)
     embedder, store = embedder or toy, store or MemoryStore()
     jobs = LocalJobs(store, embedder, Libraries(given.libraries), data / "jobs", given.max_bytes)
-    app = create_app(given, embedder, store, jobs, {"localhost"}, fetcher, ring)
+    app = create_app(given, embedder, store, jobs, {"localhost"}, fetcher, keys)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
     with toy, jobs, asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)

@@ -12,7 +12,7 @@ import pytest
 from support.api_client import ApiClient, api_client
 from support.toy import picture
 
-from api.api_keys import KeyFile, KeyRing, Scope, new_key
+from api.api_keys import ApiKeys, KeyFile, Scope, new_key
 from api.middleware.access import COOKIE, HOLD, REFUSALS, needed_scope
 
 PNG = {"files": {"file": ("a.png", picture("red"))}}
@@ -108,7 +108,20 @@ def test_a_damaged_list_of_keys_lets_nobody_in_but_health_is_told(guarded: Guard
     assert guarded.call(None, "GET", "/health").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/openapi.json", "/static/app.js", "/v1/session"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/health",
+        "/ready",
+        "/docs",
+        "/docs/start.js",
+        "/docs/static/swagger-ui.css",
+        "/openapi.json",
+        "/static/app.js",
+        "/v1/session",
+    ],
+)
 def test_what_needs_no_key(guarded: Guarded, path: str) -> None:
     assert guarded.call(None, "GET", path).status_code == 200
 
@@ -193,7 +206,7 @@ def test_revoking_the_key_ends_the_session(guarded: Guarded) -> None:
 
 
 def test_a_public_service_without_keys_lets_nobody_in(tmp_path: Path) -> None:
-    with api_client(tmp_path, ring=KeyRing(KeyFile(tmp_path))) as client:
+    with api_client(tmp_path, keys=ApiKeys(KeyFile(tmp_path))) as client:
         assert client.get("/v1/collections").status_code == 401
 
 
@@ -234,7 +247,7 @@ def test_one_caller_has_a_quarter_of_the_places_and_the_others_the_rest(tmp_path
                 return client.http.post("/v1/search", headers=headers, content=body())
 
             slow = [asyncio.ensure_future(ask("read")) for _ in range(2)]
-            while client.service.limit._free > 8 - 2:
+            while client.service.request_limit._free > 8 - 2:
                 await asyncio.sleep(0)
             secret = {"Authorization": f"Bearer {guarded.secrets['read']}"}
             one_too_many = await client.http.get("/v1/collections", headers=secret)
@@ -246,7 +259,7 @@ def test_one_caller_has_a_quarter_of_the_places_and_the_others_the_rest(tmp_path
         assert answered == [422, 422] and of_another == 422
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         assert refused.headers["retry-after"] == "1"
-        assert "2 requests of the key the-read are being answered" in refused.json()["detail"]
+        assert "2 requests of the key the-read are in progress" in refused.json()["detail"]
         assert guarded.call("read", "GET", "/v1/collections").status_code == 200
 
 

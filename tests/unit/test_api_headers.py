@@ -85,10 +85,31 @@ def test_what_is_no_proxy(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 def test_head_is_get_without_the_body(client: ApiClient, path: str) -> None:
     head, get = ask(client, "HEAD", path), client.get(path)
     assert (head.status_code, head.content) == (get.status_code, b"")
-    changing = {"x-request-id", "content-length"}
+    # static files have no body to compress in an answer to HEAD
+    changing = {"x-request-id", "content-length", "content-encoding", "vary"}
     assert {k: v for k, v in head.headers.items() if k not in changing} == {
         k: v for k, v in get.headers.items() if k not in changing
     }
+
+
+def test_head_of_a_file_and_of_a_stream(client: ApiClient) -> None:
+    client.add(picture("red"), id="one")
+    for path in ("/v1/images/one/file", "/v1/images/one/thumbnail", "/v1/images/one/file?collection=photos"):
+        head, get = ask(client, "HEAD", path), client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == get.headers["content-length"] == str(len(get.content))
+    assert ask(client, "HEAD", "/v1/jobs/none/events").status_code == 404
+    for path in ("/v1/duplicates.csv", "/v1/duplicates.json"):
+        assert (ask(client, "HEAD", path).status_code, ask(client, "HEAD", path).content) == (200, b"")
+
+
+def test_head_is_not_a_method_of_what_is_posted(client: ApiClient) -> None:
+    answer = ask(client, "HEAD", "/v1/search")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_head_is_not_in_the_openapi_document(client: ApiClient) -> None:
+    assert not any("head" in methods for methods in client.get("/openapi.json").json()["paths"].values())
 
 
 def test_head_is_counted_by_route(client: ApiClient) -> None:
@@ -155,9 +176,9 @@ def test_figures_at_their_own_port() -> None:
     metrics.request("GET", "/v1/tags", 200, 0.1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-        with pytest.raises(UsageError, match="LOOKALIKE_METRICS_PORT"), metrics.shown_at("127.0.0.1", port):
+        with pytest.raises(UsageError, match="LOOKALIKE_METRICS_PORT"), metrics.served_at("127.0.0.1", port):
             pass
-    with metrics.shown_at("127.0.0.1", port):
+    with metrics.served_at("127.0.0.1", port):
         assert 'route="/v1/tags",status="200"} 1.0' in httpx.get(f"http://127.0.0.1:{port}/metrics").text
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/metrics")

@@ -79,7 +79,7 @@ def test_a_store_that_is_silent_does_not_keep_pictures_out(tmp_path: Path) -> No
                 await asyncio.wait_for(service.embed(lambda: RED), 20)
             finally:
                 may.set()
-            assert all(found.hits == [] for _, found in await asyncio.gather(*searches))
+            assert all(found.hits == [] for found in await asyncio.gather(*searches))
 
     with ToyEmbedder() as embedder:
         store = MemoryStore()

@@ -1,4 +1,4 @@
-"""The door: who gets a connection, and that those who do not are told so."""
+"""The listener: who gets a connection, and that those who do not are told so."""
 
 import asyncio
 import json
@@ -9,21 +9,21 @@ from contextlib import closing, contextmanager
 import pytest
 
 from api.server.connection import MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, ConnectionCounter
-from api.server.listener import LINGERING, REFUSED_AT_ONCE, AdmissionListener
+from api.server.listener import MAX_LINGERING, MAX_REFUSALS_PER_ACCEPT, AdmissionListener
 
 
 @contextmanager
-def opened(peers: ConnectionCounter) -> Iterator[AdmissionListener]:
-    with closing(AdmissionListener(socket.create_server(("127.0.0.1", 0), backlog=100), peers)) as door:
-        door.setblocking(False)
-        yield door
+def opened(counter: ConnectionCounter) -> Iterator[AdmissionListener]:
+    with closing(AdmissionListener(socket.create_server(("127.0.0.1", 0), backlog=100), counter)) as listener:
+        listener.setblocking(False)
+        yield listener
 
 
 def occupied(address: str, number: int, *proxies: str) -> ConnectionCounter:
-    peers = ConnectionCounter(proxies)
+    counter = ConnectionCounter(proxies)
     for _ in range(number):
-        peers.come(address)
-    return peers
+        counter.add(address)
+    return counter
 
 
 @pytest.mark.parametrize(
@@ -37,19 +37,19 @@ def occupied(address: str, number: int, *proxies: str) -> ConnectionCounter:
     ],
 )
 def test_who_is_let_in(address: str, number: int, proxies: tuple[str, ...], full: bool) -> None:
-    peers = occupied(address, number, *proxies)
-    assert peers.full("127.0.0.1") is full
-    peers.go(address)
-    assert not peers.full("127.0.0.1")
+    counter = occupied(address, number, *proxies)
+    assert counter.full("127.0.0.1") is full
+    counter.remove(address)
+    assert not counter.full("127.0.0.1")
 
 
 def test_a_connection_too_many_is_answered_whatever_it_sends() -> None:
     async def scene() -> bytes:
-        with opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS)) as door:
-            reader, writer = await asyncio.open_connection(*door.getsockname())
+        with opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS)) as listener:
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
             writer.write(b"GET / HTTP/1.1\r\n\r\n" + b"x" * 100_000)
             with pytest.raises(BlockingIOError):
-                door.accept()
+                listener.accept()
             answer = await reader.read()
             writer.close()
             return answer
@@ -62,13 +62,13 @@ def test_a_connection_too_many_is_answered_whatever_it_sends() -> None:
 
 def test_refused_connections_are_closed_soon_and_never_more_than_some_are_open() -> None:
     async def scene() -> None:
-        with opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS)) as door:
-            for _ in range(LINGERING + 10):
-                with socket.create_connection(door.getsockname()), pytest.raises(BlockingIOError):
-                    door.accept()
-            assert len(door._lingering) == LINGERING
+        with opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS)) as listener:
+            for _ in range(MAX_LINGERING + 10):
+                with socket.create_connection(listener.getsockname()), pytest.raises(BlockingIOError):
+                    listener.accept()
+            assert len(listener._lingering) == MAX_LINGERING
             async with asyncio.timeout(10):
-                while door._lingering:
+                while listener._lingering:
                     await asyncio.sleep(0.1)
 
     asyncio.run(scene())
@@ -76,13 +76,14 @@ def test_refused_connections_are_closed_soon_and_never_more_than_some_are_open()
 
 def test_others_come_in_behind_those_who_do_not() -> None:
     async def scene() -> None:
-        with opened(occupied("127.0.0.2", MAX_CONNECTIONS_PER_ADDRESS)) as door:
-            place = door.getsockname()
+        with opened(occupied("127.0.0.2", MAX_CONNECTIONS_PER_ADDRESS)) as listener:
+            place = listener.getsockname()
             crowd = [
-                socket.create_connection(place, source_address=("127.0.0.2", 0)) for _ in range(REFUSED_AT_ONCE - 1)
+                socket.create_connection(place, source_address=("127.0.0.2", 0))
+                for _ in range(MAX_REFUSALS_PER_ACCEPT - 1)
             ]
             with socket.create_connection(place) as guest:
-                connection, address = door.accept()
+                connection, address = listener.accept()
                 assert address == guest.getsockname()
                 connection.close()
             for one in crowd:
@@ -94,12 +95,12 @@ def test_others_come_in_behind_those_who_do_not() -> None:
 def test_who_came_in_counts_at_once() -> None:
     async def scene() -> None:
         with (
-            opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS - 1)) as door,
-            socket.create_connection(door.getsockname()),
-            socket.create_connection(door.getsockname()),
+            opened(occupied("127.0.0.1", MAX_CONNECTIONS_PER_ADDRESS - 1)) as listener,
+            socket.create_connection(listener.getsockname()),
+            socket.create_connection(listener.getsockname()),
         ):
-            door.accept()[0].close()
+            listener.accept()[0].close()
             with pytest.raises(BlockingIOError):
-                door.accept()
+                listener.accept()
 
     asyncio.run(scene())

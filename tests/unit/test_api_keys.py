@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.api_keys import Key, KeyFile, KeyRing, Scope, new_key, parse_entry
+from api.api_keys import ApiKeys, Key, KeyFile, Scope, new_key, parse_entry
 from embeddings.errors import KeysUnreadable, NotFound, UsageError
 from embeddings.settings import read_settings
 
@@ -37,20 +37,20 @@ def test_scopes_cover_those_before_them() -> None:
 
 
 def test_a_running_service_sees_new_and_revoked_keys(tmp_path: Path) -> None:
-    ring = KeyRing(KeyFile(tmp_path), anyone=True)
-    assert not ring.needed
+    keys = ApiKeys(KeyFile(tmp_path), open_without_keys=True)
+    assert not keys.needed
     secret, key = new_key("ci", Scope.READ)
     KeyFile(tmp_path).add(key)
-    assert ring.needed and ring.find(secret) == key and ring.find(secret + "x") is None
+    assert keys.needed and keys.find(secret) == key and keys.find(secret + "x") is None
     KeyFile(tmp_path).remove("ci")
-    assert ring.needed, "a list without keys lets nobody in"
-    assert ring.find(secret) is None
+    assert keys.needed, "a list without keys lets nobody in"
+    assert keys.find(secret) is None
     (tmp_path / "keys.json").unlink()
-    assert not ring.needed
+    assert not keys.needed
 
 
 def test_without_the_file_a_public_service_stays_shut(tmp_path: Path) -> None:
-    assert KeyRing(KeyFile(tmp_path)).needed
+    assert ApiKeys(KeyFile(tmp_path)).needed
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:
@@ -68,12 +68,12 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, text: str) -> None:
     secret, key = new_key("ci", Scope.READ)
     file = KeyFile(tmp_path)
     file.add(key)
-    ring = KeyRing(file, anyone=True)
-    assert ring.find(secret)
+    keys = ApiKeys(file, open_without_keys=True)
+    assert keys.find(secret)
     file.path.write_text(text)
     os.utime(file.path, ns=(1, 1))
     with pytest.raises(KeysUnreadable, match=r"keys\.json"):
-        ring.find(secret)
+        keys.find(secret)
 
 
 def test_keys_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_keys_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("LOOKALIKE_API_KEYS", f"{key.entry}, ops:admin:{'0' * 64}")
     fixed = list(map(parse_entry, read_settings().api_keys))
     assert fixed[0] == Key("fleet", Scope.WRITE, key.digest) and fixed[1].scope == Scope.ADMIN
-    ring = KeyRing(KeyFile(tmp_path), fixed, anyone=True)
-    assert ring.needed and ring.find(secret) == fixed[0]
+    keys = ApiKeys(KeyFile(tmp_path), fixed, open_without_keys=True)
+    assert keys.needed and keys.find(secret) == fixed[0]
 
 
 def test_a_secret_put_there_by_mistake_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_what_waits_while_a_batch_runs_goes_together() -> None:
     gate = Gate()
 
     async def scene() -> list[int]:
-        batcher = DynamicBatcher("test", gate, largest=3)
+        batcher = DynamicBatcher("test", gate, max_batch=3)
         async with batcher.running():
             first = batcher.put(1)
             await asyncio.to_thread(gate.started.wait)
@@ -61,7 +61,7 @@ def test_one_failing_item_fails_alone() -> None:
     gate.open.set()
 
     async def scene() -> list[object]:
-        batcher = DynamicBatcher("test", gate, largest=8)
+        batcher = DynamicBatcher("test", gate, max_batch=8)
         async with batcher.running():
             return await results(batcher.put(n) for n in (1, 13, 2))
 
@@ -83,7 +83,7 @@ def test_a_failing_batch_fails_all_of_it_and_the_next_one_works(answer: Exceptio
         return last
 
     async def scene() -> tuple[list[object], int]:
-        batcher = DynamicBatcher("test", work, largest=8)
+        batcher = DynamicBatcher("test", work, max_batch=8)
         async with batcher.running():
             failed = await results([batcher.put(n) for n in (1, 2)])
             return failed, await asyncio.wrap_future(batcher.put(3))
@@ -97,7 +97,7 @@ def test_an_item_that_was_given_up_is_not_worked_on() -> None:
     gate = Gate()
 
     async def scene() -> None:
-        batcher = DynamicBatcher("test", gate, largest=3)
+        batcher = DynamicBatcher("test", gate, max_batch=3)
         async with batcher.running():
             first = batcher.put(1)
             await asyncio.to_thread(gate.started.wait)
@@ -114,7 +114,7 @@ def test_closing_does_what_waits_first() -> None:
     gate = Gate()
 
     async def scene() -> list[int]:
-        batcher = DynamicBatcher("test", gate, largest=1)
+        batcher = DynamicBatcher("test", gate, max_batch=1)
         async with batcher.running():
             futures = [batcher.put(n) for n in (1, 2)]
             gate.open.set()
@@ -127,7 +127,7 @@ def test_an_item_that_is_made_later_goes_in_the_turn_of_who_asked() -> None:
     gate = Gate()
 
     async def scene() -> list[object]:
-        batcher = DynamicBatcher("test", gate, largest=2)
+        batcher = DynamicBatcher("test", gate, max_batch=2)
         first: Future[int] = Future()
         async with batcher.running():
             started = batcher.put(0)
@@ -148,7 +148,7 @@ def test_what_fails_before_fails_after() -> None:
     gate = Gate()
 
     async def scene() -> list[object]:
-        batcher = DynamicBatcher("test", gate, largest=2)
+        batcher = DynamicBatcher("test", gate, max_batch=2)
         first: Future[int] = Future()
         async with batcher.running():
             given_up, later = batcher.after(first, abs), batcher.after(first, abs)

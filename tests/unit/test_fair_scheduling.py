@@ -106,7 +106,7 @@ def test_a_batch_has_something_of_each_caller() -> None:
         return items
 
     async def scene() -> None:
-        batcher = DynamicBatcher("test", work, largest=4)
+        batcher = DynamicBatcher("test", work, max_batch=4)
         for who, number in (("ann", 6), ("bob", 1)):
             with on_behalf_of(who):
                 for i in range(number):
@@ -126,13 +126,13 @@ def test_shares_are_free_again() -> None:
     assert not shares.full("ann")
 
 
-def test_a_turnstile_lets_one_in_a_round_and_callers_in_turn() -> None:
+def test_a_pacer_lets_one_in_a_round_and_callers_in_turn() -> None:
     async def scene() -> list[tuple[int, str]]:
-        turnstile, passed, rounds = RequestPacer(), [], 0
+        pacer, passed, rounds = RequestPacer(), [], 0
 
         async def come(who: str) -> None:
             with on_behalf_of(who):
-                await turnstile.wait_turn()
+                await pacer.wait_turn()
             passed.append((rounds, who))
 
         coming = [asyncio.create_task(come(who)) for who in ("eve", "eve", "eve", "eve", "ann")]
@@ -156,11 +156,11 @@ def test_in_company_requests_of_one_caller_begin_apart_and_others_do_not_wait_fo
 
     async def scene() -> None:
         nonlocal now
-        turnstile, passed = RequestPacer(lambda: now), []
+        pacer, passed = RequestPacer(lambda: now), []
 
         async def come(who: str) -> None:
             with on_behalf_of(who):
-                await turnstile.wait_turn()
+                await pacer.wait_turn()
             passed.append(who)
 
         await come("ann")
@@ -181,9 +181,9 @@ def test_in_company_requests_of_one_caller_begin_apart_and_others_do_not_wait_fo
 
 def test_whoever_is_alone_need_not_wait_between_two_requests() -> None:
     async def scene() -> None:
-        turnstile = RequestPacer(lambda: 0.0)
+        pacer = RequestPacer(lambda: 0.0)
         async with asyncio.timeout(10):
             for _ in range(3):
-                await turnstile.wait_turn()
+                await pacer.wait_turn()
 
     asyncio.run(scene())

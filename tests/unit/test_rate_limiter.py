@@ -3,7 +3,7 @@
 import pytest
 
 from api.limits import rate_limiter
-from api.limits.rate_limiter import RateLimiter, is_this_machine, network_of
+from api.limits.rate_limiter import RateLimiter, is_loopback, network_of
 
 
 class Clock:
@@ -61,5 +61,5 @@ def test_addresses_of_one_customer_count_together() -> None:
 
 
 def test_this_machine() -> None:
-    assert is_this_machine("127.0.0.9") and is_this_machine("::1")
-    assert not is_this_machine("192.0.2.1") and not is_this_machine("-")
+    assert is_loopback("127.0.0.9") and is_loopback("::1")
+    assert not is_loopback("192.0.2.1") and not is_loopback("-")
