@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from api.request_id import current_request_id
+from api.current_request import current_request_id
 from embeddings import errors
 
 log = logging.getLogger(__name__)

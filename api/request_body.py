@@ -16,7 +16,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from api.upload import Upload
+from api.schemas.requests import Upload
 from embeddings.errors import DiskFull, ImageTooLarge, RequestTooSlow, UnsupportedMediaType, UsageError
 
 MARGIN = 1 << 20  # bytes of a body beyond its images: other fields and multipart headers

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from api.request_id import request_id_var
+from api.current_request import request_id_var
 from api.schemas.requests import SearchQuery
 from api.schemas.responses import SearchAnswer
 from api.services.search import answer_query

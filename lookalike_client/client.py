@@ -263,7 +263,7 @@ class Client:
             return self._answer(method, path, json=given, headers=headers)
         name, data = ("", image) if isinstance(image, bytes) else (Path(image).name, Path(image).read_bytes())
         form = {key: _text(key, value) for key, value in given.items()}
-        files = {"file": (name or "image", data)}
+        files = {"file": (name or "picture", data)}
         return self._answer(method, path, files=files, data=form, headers=headers)
 
     def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Generic, TypeVar
 
-from api.limits.caller import current_caller
+from api.current_request import current_caller
 
 T = TypeVar("T")
 

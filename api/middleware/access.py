@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.api_keys import ApiKeys, Key
 from api.api_keys import Scope as KeyScope
-from api.limits.caller import on_behalf_of
+from api.current_request import on_behalf_of
 from api.limits.concurrency import PerCallerLimit
 from api.limits.fair_scheduling import RequestPacer
 from api.limits.rate_limiter import RateLimiter, is_loopback, network_of

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.request_id import current_request_id, request_id_var
+from api.current_request import current_request_id, request_id_var
 
 log = logging.getLogger("lookalike.access")
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from api.current_request import current_request_id
 from api.openapi.document import problems
-from api.request_id import current_request_id
 from api.routes.dependencies import Offset, ServiceDep, admitted
 from api.routes.router import Router
 from api.schemas.responses import CollectionOut, CollectionsPage

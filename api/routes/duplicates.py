@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
+from api.current_request import current_request_id
 from api.errors import public_text
 from api.openapi.document import body, json_body, problems
 from api.request_body import Limits, read_body
-from api.request_id import current_request_id
 from api.routes.dependencies import CollectionDep, Offset, ServiceDep, admitted
 from api.routes.router import Router
 from api.schemas.duplicates import (

@@ -6,18 +6,17 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request, Response
 
+from api.current_request import current_request_id
 from api.file_response import CACHE as FILE_CACHE
 from api.file_response import original
 from api.openapi.document import body, image_body, json_body, multipart, problems
 from api.request_body import Body, Limits, read_body
-from api.request_id import current_request_id
 from api.routes.dependencies import CollectionDep, Offset, ServiceDep, TakenDep, admitted
 from api.routes.router import Router
-from api.schemas.requests import NewImage
+from api.schemas.requests import NewImage, Upload
 from api.schemas.responses import ImageOut, ImagesPage
 from api.schemas.serialize import image, image_address
 from api.services.service import Service
-from api.upload import Upload
 from embeddings.embedder import tags_of
 from embeddings.errors import UsageError
 from store.image_files import StagedUpload

@@ -11,9 +11,9 @@ from typing import Annotated
 from fastapi import Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
+from api.current_request import current_request_id
 from api.openapi.document import body, json_body, problems
 from api.request_body import Limits, read_body
-from api.request_id import current_request_id
 from api.routes.dependencies import Offset, ServiceDep, admitted
 from api.routes.router import Router
 from api.schemas.requests import JobRequest

@@ -8,9 +8,8 @@ from api.openapi.document import body, image_body, json_body, multipart, problem
 from api.request_body import Limits, read_body
 from api.routes.dependencies import ServiceDep, admitted
 from api.routes.router import Router
-from api.schemas.requests import PreviewQuery
+from api.schemas.requests import PreviewQuery, Upload
 from api.services.service import Service
-from api.upload import Upload
 from embeddings.errors import UsageError
 
 router = Router(prefix="/v1", dependencies=[Depends(admitted)], tags=["search"])

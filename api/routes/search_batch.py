@@ -6,10 +6,10 @@ import time
 from fastapi import Depends, Request
 from pydantic import ValidationError
 
+from api.current_request import current_request_id
 from api.errors import Fault, faults_of, public_text
 from api.openapi.document import body, json_body, problems
 from api.request_body import Limits, read_body
-from api.request_id import current_request_id
 from api.routes.dependencies import ServiceDep, admitted
 from api.routes.router import Router
 from api.schemas.requests import MAX_QUERIES, SearchBatch, SearchItems, SearchQuery

@@ -2,10 +2,10 @@
 
 from fastapi import Request, Response
 
+from api.current_request import current_request_id
 from api.middleware.access import COOKIE, Caller, identify
 from api.openapi.document import body, json_body, problems
 from api.request_body import Limits, read_body
-from api.request_id import current_request_id
 from api.routes.router import Router
 from api.schemas.requests import SignIn
 from api.schemas.responses import SessionOut

@@ -6,17 +6,16 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
+from api.current_request import current_request_id
 from api.errors import public_text
 from api.openapi.document import body, image_body, json_body, multipart, problems
 from api.request_body import Limits, read_body
-from api.request_id import current_request_id
 from api.routes.dependencies import CollectionDep, Offset, ServiceDep, TakenDep, admitted
 from api.routes.router import Router
-from api.schemas.requests import MAX_IMAGES, TagNames, TagsBatch, TagsQuery
+from api.schemas.requests import MAX_IMAGES, TagNames, TagsBatch, TagsQuery, Upload
 from api.schemas.responses import FacetsPage, ItemError, TagCount, Tagged, TagsAnswer, TagTimes, Untagged
 from api.schemas.serialize import milliseconds
 from api.services.service import Service, Timings
-from api.upload import Upload
 from embeddings.embedder import Embedding
 from embeddings.errors import Busy, ImageError, LookalikeError, UrlBlocked, UrlUnreachable, UsageError
 from embeddings.tagging.tagger import Tagger

@@ -1,13 +1,14 @@
 """Schemas of requests: fields, their bounds and defaults."""
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import from_json
 
-from embeddings.errors import UsageError
+from embeddings.errors import ImageTooLarge, UsageError
 from embeddings.web.url import MAX_URL
 from store.records import TimeRange
 
@@ -95,6 +96,25 @@ def taken_span(taken_from: date | None, taken_to: date | None) -> TimeRange | No
     # date.max has no next day
     end = datetime.combine(taken_to + timedelta(1), time()) if taken_to and taken_to < date.max else None
     return TimeRange(start, end)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image file that a client sent or that was fetched from a URL, in memory or in a temporary file."""
+
+    name: str
+    size: int
+    file: BinaryIO
+
+    def check(self, max_bytes: int) -> None:
+        """Raise ImageTooLarge if the file has more than `max_bytes` bytes."""
+        if self.size > max_bytes:
+            raise ImageTooLarge(f"the file has {self.size:,} bytes, {max_bytes:,} are allowed", field="file")
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        self.file.seek(0)
+        return self.file.read()
 
 
 class Request(BaseModel):

@@ -10,7 +10,7 @@ def log_config(level: str = "INFO") -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "api.request_id.RequestIdFilter"}},
+        "filters": {"request_id": {"()": "api.current_request.RequestIdFilter"}},
         "formatters": {"line": {"format": FORMAT}},
         "handlers": {
             "stderr": {

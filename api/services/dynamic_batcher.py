@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from api.limits.caller import current_caller
+from api.current_request import current_caller
 from api.limits.fair_scheduling import RoundRobinQueue
 from api.services.loop_bridge import DeferredCalls
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from api.request_id import current_request_id
+from api.current_request import current_request_id
 from api.schemas.requests import MAX_DEPTH, SearchQuery, taken_span
 from api.schemas.responses import SearchAnswer, SearchTimes
 from api.schemas.serialize import milliseconds, result, score

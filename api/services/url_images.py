@@ -13,7 +13,7 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from api.limits.concurrency import ConcurrencyLimit
-from api.upload import Upload
+from api.schemas.requests import Upload
 from embeddings.errors import DiskFull
 from embeddings.web.fetcher import WebFetcher
 from embeddings.web.url import last_part

@@ -13,8 +13,8 @@ from support.api_client import ApiClient, api_client
 from support.toy import ToyEmbedder, picture
 
 from api import request_body
+from api.current_request import RequestIdFilter
 from api.errors import PROBLEMS, problem_type
-from api.request_id import RequestIdFilter
 from api.schemas import duplicates, responses
 from api.schemas.requests import SearchQuery
 from embeddings import errors

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from api.limits.caller import on_behalf_of
+from api.current_request import on_behalf_of
 from api.limits.concurrency import ConcurrencyLimit
 from api.services.dynamic_batcher import DynamicBatcher
 from embeddings.errors import Busy, StoreUnavailable

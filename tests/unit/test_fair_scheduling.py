@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from api.limits.caller import on_behalf_of
+from api.current_request import on_behalf_of
 from api.limits.concurrency import PerCallerLimit
 from api.limits.fair_scheduling import PACE_SECONDS, FairSemaphore, RequestPacer, RoundRobinQueue
 from api.services.dynamic_batcher import DynamicBatcher
