@@ -1,4 +1,4 @@
-"""The OpenAPI document keeps its word: Schemathesis makes requests of it, good and bad ones, for the real server."""
+"""The real server conforms to its OpenAPI document, tested by Schemathesis with valid and invalid requests."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""What a hostile client sends: far too much, what it did not announce, countless parts, next to nothing for ever.
+"""A hostile client: huge bodies, wrong lengths, countless parts, endless slow requests.
 
-Shared by the tests of the service and by the benchmark of how little others notice.
+Shared by the tests of the service and by the benchmark of its effect on other clients.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Heard:
-    """What one connection was answered: status 0 where it was closed without a word."""
+    """The answer on one connection; status 0 if it was closed without an answer."""
 
     status: int
     code: str = ""
 
 
 class Abuser:
-    """Sends what no honest client would to one service."""
+    """Sends hostile requests to one service."""
 
     def __init__(self, address: str, source: str | None = None, key: str | None = None) -> None:
-        """Take the service's address, the one to come from, and an API key."""
+        """Take the service's address, the source address, and an API key."""
         self._start = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\n"
         if key:
             self._start += f"Authorization: Bearer {key}\r\n"
@@ -44,26 +44,26 @@ class Abuser:
         return await self._send(head + PART, size, b"\r\n--b--\r\n")
 
     async def upload_without_length(self, size: int) -> Heard:
-        """Send a file in chunks whose sum nobody said."""
+        """Send a file in chunks, without a Content-Length."""
         head = f"{self._head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"%x\r\n%s\r\n" % (len(PART), PART)
         return await self._send(head, size, b"0\r\n\r\n", chunked=True)
 
     async def announce_too_much(self) -> Heard:
-        """Say that there is more than comes, and leave the connection open."""
+        """Send less than the Content-Length, and leave the connection open."""
         return await self._send(f"{self._head}Content-Length: 900000\r\n\r\n".encode() + PART + b"few bytes")
 
     async def announce_too_little(self) -> Heard:
-        """Say that there is less than comes: the rest looks like a second request."""
+        """Send more than the Content-Length: the rest looks like a second request."""
         return await self._send(f"{self._head}Content-Length: 10\r\n\r\n".encode() + PART + b"more bytes\r\n\r\n")
 
     async def many_parts(self, number: int) -> Heard:
-        """Send a form with so many fields."""
+        """Send a form with `number` fields."""
         field = b'--b\r\nContent-Disposition: form-data; name="tags"\r\n\r\nx\r\n'
         body = field * number + b"--b--\r\n"
         return await self._send(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async def slow_head(self, seconds_between: float) -> Heard:
-        """Send a head one line at a time, as long as the other side lets it be."""
+        """Send a head one line at a time, until the service closes the connection."""
         return await self._trickle(b"GET / HTTP/1.1\r\n", b"X-More: y\r\n", seconds_between)
 
     async def slow_body(self, seconds_between: float) -> Heard:
@@ -78,12 +78,12 @@ class Abuser:
         return await self._send(head.encode() + body)
 
     async def picture(self, data: bytes) -> Heard:
-        """Search by a picture once, as an honest client would."""
+        """Search by an image once, as an honest client would."""
         head = f"{self._start}Content-Type: image/jpeg\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
         return await self._send(head.encode() + data)
 
     async def hammer(self, seconds: float) -> list[Heard]:
-        """Ask on one connection, again as soon as the answer is there."""
+        """Send requests on one connection, each as soon as the last is answered."""
         heard: list[Heard] = []
         until = time.monotonic() + seconds
         try:
@@ -154,13 +154,13 @@ def tally(heard: list[Heard]) -> Counter[tuple[int, str]]:
 
 
 def resident(pid: int) -> int:
-    """Return the bytes of memory that a process has."""
+    """Return the resident memory of a process in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024
 
 
 def temporary_files(pid: int) -> list[str]:
-    """Return the temporary files that a process has open; most have no name, so no folder shows them."""
+    """Return the temporary files that a process has open, deleted ones included."""
     links = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:

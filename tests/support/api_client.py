@@ -1,4 +1,4 @@
-"""The app on the toy model and the store in memory, with a client that speaks to it without a network."""
+"""The app with the toy model and the store in memory, and a client that calls it without a network."""
 
 import asyncio
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class ApiClient:
         return self.run(self.http.delete(path, **options))
 
     def add(self, data: bytes, **fields: str) -> dict[str, Any]:
-        """Add a picture and return its document."""
+        """Add an image and return its document."""
         answer = self.post("/v1/images", files={"file": ("picture.png", data)}, data=fields)
         assert answer.status_code == 201, answer.text
         return answer.json()
@@ -58,7 +58,7 @@ def api_client(
     keys: ApiKeys | None = None,
     **settings: Any,
 ) -> Iterator[ApiClient]:
-    """Give a client of a new app that keeps its files under `data`."""
+    """Yield a client of a new app that keeps its files under `data`."""
     toy = ToyEmbedder()
     given = Settings(data=data, decode_processes=1, **settings)
     embedder, store = embedder or toy, store or MemoryStore()

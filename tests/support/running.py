@@ -1,4 +1,4 @@
-"""toy_server.py in a process of its own, for tests that want a real socket."""
+"""Runs toy_server.py in a process of its own, for tests that need a real socket."""
 
 import re
 import socket
@@ -13,7 +13,7 @@ SERVER = Path(__file__).with_name("toy_server.py")
 
 
 class Server:
-    """A running toy_server.py; its log goes to a pipe, or to a file where a test makes much of it."""
+    """A running toy_server.py; its log goes to a pipe, or to a file for tests that log much."""
 
     def __init__(self, data: Path, *options: str, log: Path | None = None) -> None:
         with (log or Path("/dev/null")).open("ab") as file:
@@ -44,7 +44,7 @@ class Server:
 
 @contextmanager
 def running(data: Path, *options: str) -> Iterator[Server]:
-    """Give a server that logs into `data`/log; a traceback there fails the test."""
+    """Yield a server that logs into `data`/log; a traceback there fails the test."""
     log = data / "log"
     server = Server(data, *options, log=log)
     try:

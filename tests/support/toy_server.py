@@ -1,12 +1,12 @@
-"""Serves the toy model and a store in memory, or a Milvus server, on any free port.
+"""Serves the toy model with a store in memory, or with a Milvus server, on a free port.
 
 It prints its address and, at the end, 'stopped'.
 
-It looks no name up: where there is no network, that takes seconds for each name.
+It does not resolve host names, because that takes seconds per name without a network.
 
 python toy_server.py FOLDER [SETTING=VALUE | impatient | web=PORT ...]
 
-`web` is a port of this machine that pictures may be fetched from, as if it were a public server's.
+`web` is a local port from which images may be fetched, as if it were a public server.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A web server on a loopback address that answers as badly as a test wants, and a listener nobody should reach."""
+"""A web server on a loopback address with scripted answers, and a listener that must not be reached."""
 
 import socket
 import socketserver
@@ -36,7 +36,7 @@ class Exchange:
         self.send(f"HTTP/1.1 {status}\r\n{given}\r\n".encode() + body)
 
     def trickle(self, part: bytes, every: float = 0.02) -> None:
-        """Send the same again and again until the other side has had enough."""
+        """Send the same bytes repeatedly until the other side closes the connection."""
         while not self._stopping.wait(every):
             self.send(part)
 
@@ -46,7 +46,7 @@ class Exchange:
 
 
 class WebServer:
-    """Answers each path with what `answers` has for it; `requests` are those that came, in order."""
+    """Answers each path as `answers` says; `requests` has all requests in order."""
 
     def __init__(self, host: str = LOOPBACK, tls: ssl.SSLContext | None = None) -> None:
         self.answers: dict[str, Answer] = {}
@@ -75,7 +75,7 @@ class WebServer:
         return self.host, self.port
 
     def fetcher(self, limits: WebLimits | None = None, **options: Any) -> WebFetcher:
-        """Return a fetcher that takes this server for a public one."""
+        """Return a fetcher that treats this server as public."""
         return WebFetcher(limits or WebLimits(), allow_private=frozenset({self.place}), **options)
 
     @contextmanager
@@ -101,11 +101,11 @@ class WebServer:
                 self.requests.append(exchange)
                 self.answers[exchange.line.split(" ")[1].partition("?")[0]](exchange)
         except OSError:
-            pass  # the fetcher has hung up, as it should
+            pass  # the fetcher has closed the connection, as it should
 
 
 class Inner:
-    """What the private network has and nobody may reach: a listener on a port of its own, of all loopback addresses."""
+    """A listener on all loopback addresses that stands for a private network and must not be reached."""
 
     def __init__(self) -> None:
         self._sockets = [self._listening(socket.AF_INET, "0.0.0.0", 0)]
@@ -125,7 +125,7 @@ class Inner:
 
     @property
     def connections(self) -> int:
-        """How many were made since it was asked last: the system completes them without our help."""
+        """The number of connections since the last call; the system completes them without our help."""
         count = 0
         for listener in self._sockets:
             while True:
@@ -142,7 +142,7 @@ class Inner:
 
 
 def names(**hosts: list[str]) -> Callable[..., list[tuple[Any, ...]]]:
-    """Return a resolver that knows these names, with '_' for '.', and leaves addresses to the real one."""
+    """Return a resolver for these names, with '_' for '.'; it leaves addresses to the real one."""
 
     def resolve(host: str, port: int, **options: Any) -> list[tuple[Any, ...]]:
         found = hosts.get(host.replace(".", "_"), [host])

@@ -1,4 +1,4 @@
-"""Who may do what: keys, scopes, sessions of browsers."""
+"""Authentication and authorisation: API keys, scopes, browser sessions."""
 
 import asyncio
 import re

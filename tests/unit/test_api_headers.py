@@ -1,4 +1,4 @@
-"""What is on the outside of every answer: other sites, HEAD, compression, caching, the audit log, figures apart."""
+"""CORS, HEAD, compression, caching, the audit log, metrics on a port of their own."""
 
 import logging
 import socket

@@ -1,4 +1,4 @@
-"""What holds for every route: ids, problems, guards, limits, concurrency, health."""
+"""All routes: request ids, problem documents, host checks, limits, concurrency, health, the OpenAPI document."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Places and batches: who goes together, who is told to come back, and who hears of a failure."""
+"""DynamicBatcher and ConcurrencyLimit: batching, refusals, failures."""
 
 import asyncio
 import threading

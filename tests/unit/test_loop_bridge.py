@@ -1,4 +1,4 @@
-"""What threads hand over: once for a batch, few in a round of the event loop, and nothing is lost."""
+"""LoopBridge and DeferredCalls: one wake-up per batch, few calls per round, nothing lost."""
 
 import asyncio
 import threading

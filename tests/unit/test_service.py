@@ -1,4 +1,4 @@
-"""The service without routes: how much is under way at once, and who waits for whom."""
+"""The service without routes: how many images are processed at once, and which requests wait."""
 
 import asyncio
 import threading
