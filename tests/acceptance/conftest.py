@@ -1,88 +1,21 @@
-"""The real command in a process of its own, with a data directory of its own."""
+"""Fixtures of the acceptance tests: photos, data directories with a converted model, a service for the web page."""
 
 import fcntl
-import io
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-from unittest.mock import patch
 
 import httpx
 import pytest
+from support.lookalike_command import Lookalike, until_it_answers
 from support.page_photos import PACKAGED, shots_folder, write_many, write_more, write_photos
-
-from lookalike import main
-
-COMMAND = Path(sys.executable).parent / "lookalike"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command printed and how it ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
-class Lookalike:
-    """Runs `lookalike` with one data directory."""
-
-    data: Path
-
-    def environment(self, **settings: str) -> dict[str, str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("LOOKALIKE_")}
-        return clean | {"LOOKALIKE_DATA": str(self.data), "PYTHONWARNINGS": "error"} | settings
-
-    def __call__(self, *arguments: object, **settings: str) -> Result:
-        done = subprocess.run(
-            [COMMAND, *map(str, arguments)],
-            env=self.environment(**settings),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
-
-    def told(self, *arguments: object, **settings: str) -> Result:
-        """Do the same in this process: for what is soon done, where one of its own would do little but import."""
-        with (
-            patch.dict(os.environ, self.environment(**settings), clear=True),
-            redirect_stdout(io.StringIO()) as out,
-            redirect_stderr(io.StringIO()) as err,
-        ):
-            status = main([str(argument) for argument in arguments])
-        return Result(status, out.getvalue(), err.getvalue())
-
-    def start(self, *arguments: object, log: IO[bytes] | None = None, **settings: str) -> subprocess.Popen[str]:
-        """Start a command; one that writes much needs a `log`, since nobody reads its pipe."""
-        return subprocess.Popen(
-            [COMMAND, *map(str, arguments)],
-            env=self.environment(**settings),
-            stdout=subprocess.PIPE,
-            stderr=log or subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder that the first process to ask for it has made, for all processes of a run."""
+    """Return a folder that all processes of a run share; the first one to ask for it makes it."""
     own = factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
     folder.mkdir(exist_ok=True)
@@ -164,7 +97,6 @@ class PageStand:
 def page_stand(tmp_path_factory, models) -> Iterator[PageStand]:
     """The real service on twelve photos, for the tests of the web page."""
     from support.browser import SIZES
-    from test_run import until_it_answers
 
     folder = tmp_path_factory.mktemp("page")
     write_photos(folder / "photos")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Lookalike
+from support.lookalike_command import Lookalike
 from support.milvus_server import free_ports
 from support.redis_server import RedisServer, running_redis
 from support.waiting import until

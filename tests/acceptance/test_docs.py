@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from PIL import Image
+from support.lookalike_command import serving
 from support.page_photos import PACKAGED
-from test_run import serving
 
 from api.errors import _HTTP_CODES, PROBLEMS
 

@@ -13,8 +13,8 @@ import httpx
 import numpy as np
 import pytest
 import skimage
-from conftest import Lookalike
 from golden.names import names
+from support.lookalike_command import Lookalike
 
 from embeddings.embedder import Embedder, Embedding
 from embeddings.settings import Settings

@@ -4,38 +4,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
-
-
-@contextmanager
-def serving(lookalike, *arguments: object, **settings: str) -> Iterator[tuple[httpx.Client, list[str]]]:
-    """Give a client of the service, and the lines that were printed before it answered; Ctrl-C must end it cleanly."""
-    process = lookalike.start(*arguments, "--port", 0, **settings)
-    try:
-        lines, address = until_it_answers(process)
-        with httpx.Client(base_url=address, timeout=30) as client:
-            yield client, lines
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 0 and "Traceback" not in err, err
-
-
-def until_it_answers(process: subprocess.Popen[str]) -> tuple[list[str], str]:
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        if found := re.search(r"http://[\d.:]+", line):
-            return lines, found[0]
-    raise AssertionError(process.communicate())
+from support.lookalike_command import serving, until_it_answers
 
 
 def test_run_indexes_shows_examples_and_serves(lookalike, photos):

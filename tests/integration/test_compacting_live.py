@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_store_contract import MODEL, row
+from support.store_engines import MODEL, row
 
 from indexer.migration.compact import Compaction
 from indexer.migration.restore import Restore

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from support.duplicate_rows import MODEL, row
+from support.store_engines import ENGINES, open_engine
 from support.toy import ToyPool
-from test_store_contract import ENGINES, open_engine
 
 from duplicates.evidence import Kind
 from duplicates.review import Review

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_store_contract import BLUE, GREEN, MODEL, ORANGE, OTHER, RED, found, ids, open_engine, row
+from support.store_engines import BLUE, GREEN, MODEL, ORANGE, OTHER, RED, found, ids, open_engine, row
 
 from embeddings.errors import ModelMismatch, NotFound, UsageError
 from store import open_store

@@ -3,27 +3,20 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.store_engines import BLUE, ENGINES, GREEN, MODEL, ORANGE, OTHER, RED, found, ids, open_engine, row
 
 from embeddings.errors import ModelMismatch, NotFound, UsageError
-from embeddings.models.identity import ModelIdentity
 from embeddings.tagging.tag import Tag
-from store import open_store
 from store.base import Collection, Store
-from store.records import IndexedFile, Row, TimeRange
-from store.testing import MemoryStore
+from store.records import IndexedFile, TimeRange
 
-MODEL = ModelIdentity("toy", "0123456789ab", 3)
-OTHER = ModelIdentity("resnet50", "ba9876543210", 3)
-RED, GREEN, BLUE, ORANGE = [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.8, 0.6, 0]
-WHEN = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
 NASTY = [
     '" or 1==1',
     '"',
@@ -58,7 +51,6 @@ NASTY = [
     "{tag}",
     "",
 ]
-ENGINES = ["memory", "lite", "server"]
 STEADY = settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
@@ -82,45 +74,8 @@ def collection(shared_collection: Collection) -> Iterator[Collection]:
     empty(shared_collection)
 
 
-def open_engine(request: pytest.FixtureRequest, data: Path) -> Store:
-    match request.param:
-        case "memory":
-            return MemoryStore()
-        case "lite":
-            return open_store("", "", data, timeout=30.0)
-        case _:
-            return open_store(request.getfixturevalue("milvus_uri"), "", data, timeout=30.0)
-
-
 def empty(collection: Collection) -> None:
     collection.delete([known.id for known in collection.known()])
-
-
-def row(id_: str, vector: list[float] = RED, tags: tuple[str, ...] = (), **fields: Any) -> Row:
-    values: dict[str, Any] = {
-        "source": "/photos",
-        "path": f"{id_}.jpg",
-        "content_hash": f"hash of {id_}",
-        "phash": 1,
-        "width": 40,
-        "height": 30,
-        "bytes": 2000,
-        "taken_at": None,
-        "modified_at": 1_700_000_000_123_456_789,
-        "indexed_at": WHEN,
-        "meta": {},
-    }
-    made = tuple(Tag(name, 0.5) for name in tags)
-    return Row(id=id_, vector=np.array(vector, np.float32), tags=made, **{**values, **fields})
-
-
-def ids(rows: list[Row]) -> list[str]:
-    return [row.id for row in rows]
-
-
-def found(collection: Collection, vector: list[float], limit: int = 10, **options: Any) -> list[str]:
-    (hits,) = collection.search(np.array([vector], np.float32), limit, **options)
-    return [hit.row.id for hit in hits]
 
 
 def test_a_row_comes_back_as_it_was_written(collection: Collection) -> None:

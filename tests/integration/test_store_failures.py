@@ -9,51 +9,34 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.bulk_rows import DIMENSION, MODEL, make_rows
+from support.store_engines import open_lite
 
 from embeddings.errors import DataDirectoryLocked, DiskFull, StoreUnavailable, UsageError
 from embeddings.models.identity import ModelIdentity
-from embeddings.tagging.tag import Tag
 from store import open_store
-from store.base import Collection, Store
+from store.base import Collection
 from store.milvus.backend import Backend
 from store.milvus.naming import description, real_name
-from store.milvus.schema import normalised
 from store.milvus.server_backend import ServerBackend
 from store.milvus.store import MilvusStore
 from store.milvus_lite.backend import LiteBackend
 from store.records import Row
-
-DIMENSION = 64
-MODEL = ModelIdentity("toy", "0123456789ab", DIMENSION)
-WHEN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def make_rows(numbers: range, dimension: int = DIMENSION) -> list[Row]:
-    vectors = normalised(np.random.default_rng(numbers.start).normal(size=(len(numbers), dimension)))
-    return [
-        Row(f"{n:06}", "/s", f"{n}", f"h{n}", n, vector, (Tag("t", 0.5),), 1, 1, 1, None, n, WHEN, {})
-        for n, vector in zip(numbers, vectors, strict=True)
-    ]
 
 
 def known_ids(collection: Collection) -> list[str]:
     return sorted(known.id for known in collection.known())
 
 
-def open_lite(data: Path) -> Store:
-    return open_store("", "", data, timeout=30.0)
-
-
 WRITER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from test_store_failures import MODEL, make_rows, open_lite
+from support.bulk_rows import MODEL, make_rows
+from support.store_engines import open_lite
 collection = open_lite(Path(sys.argv[1])).create("c", MODEL)
 for start in range(0, 100_000, 300):
     collection.upsert(make_rows(range(start, start + 300)))
@@ -65,8 +48,7 @@ for start in range(0, 100_000, 300):
 HOLDER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from test_store_failures import open_lite
+from support.store_engines import open_lite
 with open_lite(Path(sys.argv[1])):
     print("open", flush=True)
     sys.stdin.read()
@@ -76,11 +58,14 @@ with open_lite(Path(sys.argv[1])):
 @contextmanager
 def python(code: str, data: Path, stderr: int | None = None) -> Iterator["subprocess.Popen[str]"]:
     """Run code in a process of its own, which is killed at the end."""
-    folder = Path(__file__).parent
-    command = [sys.executable, "-c", code, str(data), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(folder.parent)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+        [sys.executable, "-c", code, str(data)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=environment,
     ) as process:
         try:
             yield process
@@ -92,8 +77,7 @@ IDLE = """
 import sys
 import time
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from test_store_failures import open_lite
+from support.store_engines import open_lite
 with open_lite(Path(sys.argv[1])) as store:
     store.ready()
     time.sleep(160)
