@@ -1,5 +1,7 @@
-"""Fixtures that tests of all kinds share; its being here puts this folder's helpers (toy.py, ...) on the path."""
+"""Fixtures that tests of all kinds share; this file also puts its folder on the path, where `support` is found."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,17 @@ from support.milvus_server import milvus_uri
 __all__ = ["milvus_uri", "shared_data"]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Iterator[None]:
+    """Handle SIGINT, so that the processes that tests start can be interrupted.
+
+    A shell starts its background jobs with SIGINT ignored. Children inherit that, while a handler becomes the default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
