@@ -10,6 +10,18 @@ from support.milvus_server import milvus_uri
 __all__ = ["milvus_uri", "shared_data"]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+MARKERS = {
+    "server": {"milvus_uri", "absent_milvus", "s3"},
+    "browser": {"chromium", "page_stand"},
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark the tests whose fixtures start servers or a browser."""
+    for item in items:
+        for marker, fixtures in MARKERS.items():
+            if fixtures & set(item.fixturenames):
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session", autouse=True)

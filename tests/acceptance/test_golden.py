@@ -27,6 +27,7 @@ LIBRARY = Path("/tmp/lookalike-golden/photos")  # rows name their files by absol
 TAKEN = 1714564800  # when the library's files were changed, in seconds since 1970
 
 
+@pytest.mark.server
 def test_names_that_are_stored_or_seen_stay() -> None:
     before = (GOLDEN / "names.json").read_text().splitlines()
     now = json.dumps(names(), indent=1).splitlines()

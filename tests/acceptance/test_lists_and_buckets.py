@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from support.s3_server import running_s3
 
 
@@ -22,6 +23,7 @@ def test_a_list_is_indexed_and_found(lookalike, photos, tmp_path):
     assert lookalike("index", tmp_path / "list.csv", "--json").json["skipped"] == 3
 
 
+@pytest.mark.server
 def test_a_bucket_is_indexed_and_found(lookalike, photos):
     upload = (
         "import sys, s3fs; files = s3fs.S3FileSystem(); files.mkdir('bucket'); "

@@ -6,7 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.store_engines import BLUE, GREEN, MODEL, ORANGE, OTHER, RED, found, ids, open_engine, row
+from support.store_engines import (
+    BLUE,
+    ENGINES,
+    GREEN,
+    MODEL,
+    ORANGE,
+    OTHER,
+    RED,
+    SERVER,
+    found,
+    ids,
+    open_engine,
+    row,
+)
 
 from embeddings.errors import ModelMismatch, NotFound, UsageError
 from store import open_store
@@ -18,7 +31,7 @@ FLAT = Projection(MODEL, np.zeros(3, np.float32), np.array([[2, 0, 0], [0, 1, 0]
 OTHER_AXES = Projection(MODEL, np.zeros(3, np.float32), np.array([[1, 0, 0], [0, 1, 0]], np.float32))
 
 
-ON_SERVER = pytest.mark.parametrize("store", ["memory", "lite", "server"], indirect=True)
+ON_SERVER = pytest.mark.parametrize("store", ENGINES, indirect=True)
 
 
 @pytest.fixture(scope="module", params=["memory", "lite"])  # a server takes seconds to make a collection
@@ -118,7 +131,7 @@ def test_a_compact_collection_can_be_made_by_its_name(store: Store, name: str) -
     assert made.model == FLAT.identity and found(store.open("copied", MODEL), RED) == ["red"]
 
 
-@pytest.mark.parametrize("engine", ["lite", "server"])
+@pytest.mark.parametrize("engine", ["lite", SERVER])
 def test_a_new_process_finds_the_projection(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
     uri = request.getfixturevalue("milvus_uri") if engine == "server" else ""
     with open_store(uri, "", tmp_path, 30.0) as store:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bulk_rows import DIMENSION, MODEL, make_rows
-from support.store_engines import open_lite
+from support.store_engines import SERVER, open_lite
 
 from embeddings.errors import DataDirectoryLocked, DiskFull, StoreUnavailable, UsageError
 from embeddings.models.identity import ModelIdentity
@@ -213,7 +213,7 @@ def test_a_collection_whose_making_was_cut_short_is_made_again(tmp_path: Path) -
         assert store.create("c", MODEL).count() == 0
 
 
-@pytest.fixture(params=["lite", "server"])
+@pytest.fixture(params=["lite", SERVER])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     opened: Backend
     if request.param == "lite":

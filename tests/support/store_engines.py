@@ -14,7 +14,8 @@ from store.base import Collection, Store
 from store.records import Row
 from store.testing import MemoryStore
 
-ENGINES = ["memory", "lite", "server"]
+SERVER = pytest.param("server", marks=pytest.mark.server)
+ENGINES = ["memory", "lite", SERVER]
 MODEL = ModelIdentity("toy", "0123456789ab", 3)
 OTHER = ModelIdentity("resnet50", "ba9876543210", 3)
 RED, GREEN, BLUE, ORANGE = [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.8, 0.6, 0]
