@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,8 +17,9 @@ import skimage
 from golden.names import names
 from support.lookalike_command import Lookalike
 
-from embeddings.embedder import Embedder, Embedding
+from embeddings.embedder import Embedder, Embedding, tags_of
 from embeddings.settings import Settings
+from embeddings.tagging.tagger import Tagger
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PACKAGED = Path(skimage.__file__).parent / "data"
@@ -35,28 +37,33 @@ def test_names_that_are_stored_or_seen_stay() -> None:
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Embedding]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tagger, dict[str, Embedding]]]:
     settings = Settings(data=tmp_path_factory.mktemp("data"), precision="fp32")
     with Embedder(settings) as embedder:
         identity = embedder.identity
         assert (identity.name, identity.fingerprint) == (PHOTOS["model"], PHOTOS["fingerprint"])
         results = embedder.embed([(PACKAGED / name).read_bytes() for name in PHOTOS["photos"]])
-    assert all(isinstance(result, Embedding) for result in results)
-    return dict(zip(PHOTOS["photos"], results, strict=True))  # type: ignore[arg-type]
+        embeddings = [result for result in results if isinstance(result, Embedding)]
+        yield embedder.tagger, dict(zip(PHOTOS["photos"], embeddings, strict=True))
 
 
 @pytest.mark.parametrize("name", PHOTOS["photos"])
-def test_vectors_stay(name: str, embedded: dict[str, Embedding]) -> None:
+def test_vectors_stay(name: str, embedded: tuple[Tagger, dict[str, Embedding]]) -> None:
+    _, embeddings = embedded
     before = np.load(GOLDEN / "vectors.npz")[name]
-    assert float(before @ embedded[name].vector) > 0.9999
+    assert float(before @ embeddings[name].vector) > 0.9999
 
 
 @pytest.mark.parametrize("name", PHOTOS["photos"])
-def test_facts_and_confidences_stay(name: str, embedded: dict[str, Embedding]) -> None:
-    before, now = PHOTOS["photos"][name], embedded[name]
+def test_facts_and_confidences_stay(name: str, embedded: tuple[Tagger, dict[str, Embedding]]) -> None:
+    tagger, embeddings = embedded
+    before, now = PHOTOS["photos"][name], embeddings[name]
     assert (now.width, now.height, f"{now.phash:016x}") == (before["width"], before["height"], before["phash"])
-    assert {label.name: label.confidence for label in now.labels(5)} == pytest.approx(before["labels"], abs=0.002)
-    assert {tag.name: tag.confidence for tag in now.tags} == pytest.approx(before["tags"], abs=0.002)
+    assert {label.name: label.confidence for label in tagger.labels(now.logits, 5)} == pytest.approx(
+        before["labels"], abs=0.002
+    )
+    (tags,) = tags_of([now], tagger)
+    assert {tag.name: tag.confidence for tag in tags} == pytest.approx(before["tags"], abs=0.002)
 
 
 @pytest.fixture
