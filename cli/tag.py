@@ -43,7 +43,7 @@ def tag(images: Sequence[Path], model: str | None, min_confidence: float, limit:
                 if isinstance(result, LookalikeError):
                     documents.append({"path": path, "error": {"code": result.code, "message": result.message}})
                 else:
-                    labels = embedder.tagger.labels(result.logits, limit, min_confidence)
+                    labels = embedder.tagger.labels(result.vector, result.logits, limit, min_confidence)
                     documents.append({"path": path, "labels": labels})
                 bar.update()
                 if not as_json:

@@ -22,6 +22,7 @@ from embeddings.models.model import Model
 from embeddings.settings import Settings
 from embeddings.tagging.base import TagSource
 from embeddings.tagging.calibration import temperature
+from embeddings.tagging.open_set import open_set_gate
 from embeddings.tagging.tag import Tag
 from embeddings.tagging.tagger import Tagger
 from embeddings.utils import Closing
@@ -87,8 +88,9 @@ class Embedder(Closing):
     def tagger(self) -> Tagger:
         """The source of labels and tags from the model's logits."""
         card = self._model.card
-        fitted = temperature(card.identity.fingerprint, self._settings.data)
-        return Tagger(card.classes, fitted, self._settings.min_confidence)
+        fingerprint, data = card.identity.fingerprint, self._settings.data
+        gate = open_set_gate(fingerprint, data)
+        return Tagger(card.classes, temperature(fingerprint, data), self._settings.min_confidence, gate)
 
     @property
     def vocabulary(self) -> frozenset[str]:

@@ -98,7 +98,9 @@ async def _fetch_and_embed(
 def _item(name: str, embedding: Embedding | LookalikeError, tagger: Tagger, query: TagsQuery) -> Tagged | Untagged:
     if isinstance(embedding, LookalikeError):
         return Untagged(path=name, error=ItemError(code=embedding.code, message=public_text(embedding)))
-    return Tagged(path=name, labels=tagger.labels(embedding.logits, query.limit, query.min_confidence))
+    return Tagged(
+        path=name, labels=tagger.labels(embedding.vector, embedding.logits, query.limit, query.min_confidence)
+    )
 
 
 @router.get("/tags", responses=problems(404, 422, 503))

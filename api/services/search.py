@@ -1,7 +1,7 @@
 """One search, from a query to its answer: shared by the HTTP routes and `lookalike search`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +15,7 @@ from api.services.collections import Query
 from api.services.service import QueryResult, Service
 from embeddings.errors import UsageError
 from embeddings.imaging.decode import Box
+from embeddings.tagging.tagger import Label
 
 LABELS = 5
 
@@ -44,9 +45,14 @@ async def answer_query(service: Service, query: SearchQuery, read: Read | None =
         request_id=current_request_id(),
         model=service.embedder.identity.name,
         took_ms=SearchTimes(**steps, total=milliseconds(time.perf_counter() - started)),
-        labels=service.embedder.tagger.labels(found.embedding.logits, LABELS) if found.embedding else [],
+        labels=_labels(service, found),
         results=[result(hit, name) for hit in found.hits if score(hit) >= query.min_score],
     )
+
+
+def _labels(service: Service, found: QueryResult) -> Sequence[Label]:
+    embedding = found.embedding
+    return service.embedder.tagger.labels(embedding.vector, embedding.logits, LABELS) if embedding else []
 
 
 def check_query(query: SearchQuery, has_file: bool) -> None:

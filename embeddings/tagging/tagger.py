@@ -10,6 +10,7 @@ import numpy as np
 
 from embeddings.models.card import ModelClass
 from embeddings.tagging.calibration import softmax
+from embeddings.tagging.open_set import OpenSetGate
 from embeddings.tagging.tag import Tag
 
 CATEGORIES = "imagenet_categories.csv"
@@ -39,27 +40,45 @@ class Tagger:
     Classes that are also in ImageNet-1k get its names and broader categories, in any label set.
     """
 
-    def __init__(self, classes: Sequence[ModelClass], temperature: float, threshold: float) -> None:
-        """Take the classes in the order of the logits, the temperature, and the lowest confidence of a tag."""
+    def __init__(
+        self, classes: Sequence[ModelClass], temperature: float, threshold: float, gate: OpenSetGate | None = None
+    ) -> None:
+        """Take the classes in the order of the logits, the temperature, and the lowest confidence of a tag.
+
+        Without a `gate`, a confidence is the probability that a class is the right one of an image that shows a class.
+        """
         imagenet = read_categories()
         self._classes = [imagenet.get(c.key) or NamedClass(c.name, ()) for c in classes]
         self._temperature = temperature
         self._threshold = threshold
+        self._gate = gate
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
         """Every tag that can be given."""
         return frozenset(self._names)
 
-    def labels(self, logits: np.ndarray | None, limit: int = 5, minimum: float = 0.0) -> tuple[Label, ...]:
-        """Return the most probable classes of one image (logits [classes]), best first; none without logits."""
+    @cached_property
+    def classes_of(self) -> dict[str, frozenset[int]]:
+        """The indices of the classes that count towards each tag."""
+        classes, names = self._members
+        return {name: frozenset(classes[names == i].tolist()) for i, name in enumerate(self._names)}
+
+    def labels(
+        self, vector: np.ndarray, logits: np.ndarray | None, limit: int = 5, minimum: float = 0.0
+    ) -> tuple[Label, ...]:
+        """Return the most probable classes of one image, best first; none without logits.
+
+        Takes the vector [dimension] and the logits [classes].
+        """
         if logits is None:
             return ()
-        (probabilities,) = softmax(logits[None], self._temperature)
+        (gate,), (probabilities,) = self._gated(vector[None], logits[None])
+        confidences = gate * probabilities
         return tuple(
-            Label(self._classes[i].name, round(float(probabilities[i]), 6), int(i), self._classes[i].categories)
-            for i in _largest(probabilities, limit)
-            if probabilities[i] >= minimum
+            Label(self._classes[i].name, round(float(confidences[i]), 6), int(i), self._classes[i].categories)
+            for i in _largest(confidences, limit)
+            if confidences[i] >= minimum
         )
 
     def tags(self, vectors: np.ndarray, logits: np.ndarray | None) -> list[tuple[Tag, ...]]:
@@ -69,11 +88,20 @@ class Tagger:
         """
         if logits is None:
             return [()] * len(vectors)
-        return [self._tags(probabilities) for probabilities in softmax(logits, self._temperature)]
+        return [
+            self._tags(gate, probabilities) for gate, probabilities in zip(*self._gated(vectors, logits), strict=True)
+        ]
 
-    def _tags(self, probabilities: np.ndarray) -> tuple[Tag, ...]:
+    def _gated(self, vectors: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probability that each image shows a class, float32 [n], and those of the classes if it does."""
+        probabilities = softmax(logits, self._temperature)
+        if self._gate is None:
+            return np.ones(len(vectors), np.float32), probabilities
+        return self._gate.probabilities(vectors, probabilities.max(axis=1)), probabilities
+
+    def _tags(self, gate: float, probabilities: np.ndarray) -> tuple[Tag, ...]:
         classes, names = self._members
-        sums = np.minimum(np.bincount(names, probabilities[classes], len(self._names)), 1.0)
+        sums = gate * np.minimum(np.bincount(names, probabilities[classes], len(self._names)), 1.0)
         reached = np.flatnonzero(sums >= self._threshold)
         ranked = reached[np.argsort(-sums[reached], kind="stable")]
         return tuple(Tag(self._names[i], round(float(sums[i]), 4)) for i in ranked)

@@ -119,7 +119,7 @@ def test_a_headless_model_gives_vectors_and_no_tags(tmp_path, engine):
         (embedding,) = embedder.embed([picture("red")])
         assert embedding.vector.shape == (embedder.identity.dimension,)
         assert np.linalg.norm(embedding.vector) == pytest.approx(1.0, abs=1e-3)
-        assert embedding.logits is None and embedder.tagger.labels(embedding.logits) == ()
+        assert embedding.logits is None and embedder.tagger.labels(embedding.vector, embedding.logits) == ()
         assert tags_of([embedding], embedder.tagger) == [()]
 
 
@@ -196,11 +196,11 @@ def test_a_temperature_fitted_on_this_machine_is_used(tmp_path):
     settings = Settings(data=tmp_path)
     with Embedder(settings) as embedder:
         (before,) = embedder.embed([picture("red", "blue")])
-        (best_before, *_) = embedder.tagger.labels(before.logits)
+        (best_before, *_) = embedder.tagger.labels(before.vector, before.logits)
         (tmp_path / "calibration.json").write_text(json.dumps({embedder.identity.fingerprint: 5.0}))
     with Embedder(settings) as embedder:
         (after,) = embedder.embed([picture("red", "blue")])
-        (best_after, *_) = embedder.tagger.labels(after.logits)
+        (best_after, *_) = embedder.tagger.labels(after.vector, after.logits)
     assert best_after.confidence < best_before.confidence
     assert np.array_equal(before.vector, after.vector)
 
