@@ -59,7 +59,7 @@ def test_facts_and_confidences_stay(name: str, embedded: tuple[Tagger, dict[str,
     tagger, embeddings = embedded
     before, now = PHOTOS["photos"][name], embeddings[name]
     assert (now.width, now.height, f"{now.phash:016x}") == (before["width"], before["height"], before["phash"])
-    assert {label.name: label.confidence for label in tagger.labels(now.logits, 5)} == pytest.approx(
+    assert {label.name: label.confidence for label in tagger.labels(now.vector, now.logits, 5)} == pytest.approx(
         before["labels"], abs=0.002
     )
     (tags,) = tags_of([now], tagger)
