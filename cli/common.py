@@ -76,10 +76,9 @@ class Named(Protocol):
 
 
 def in_words(labels: Iterable[Named]) -> str:
-    """Return 'tabby 93%, tiger cat 5%', without labels that round to 0%."""
-    return (
-        ", ".join(f"{label.name} {label.confidence:.0%}" for label in labels if label.confidence >= 0.005) or "nothing"
-    )
+    """Return labels as 'tabby 93%, tiger cat 5%', without those that round to 0%."""
+    shown = [f"{label.name} {label.confidence:.0%}" for label in labels if label.confidence >= 0.005]
+    return ", ".join(shown) or "no tag sure enough"
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from support.lookalike_command import serving, until_it_answers
 
+# The packaged photos that show none of the model's classes.
+NOTHING_KNOWN = set(
+    ["moon", "brick", "grass", "gravel", "hubble_deep_field", "retina", "coins", "page", "text", "cell"]
+)
+
 
 def test_run_indexes_shows_examples_and_serves(lookalike, photos):
     with serving(lookalike, "run", photos) as (client, lines):
@@ -48,6 +53,10 @@ def test_without_a_folder_it_shows_the_demo(lookalike):
     with serving(lookalike, "run") as (client, lines):
         assert "20 indexed" in lines[0] and "0 failed" in lines[0]
         assert client.get("/v1/images?tag=cat").json()["total"] == 1
+        images = client.get("/v1/images?limit=100").json()["images"]
+        tagged = {Path(image["path"]).stem for image in images if image["tags"]}
+        assert {"coffee", "camera", "chelsea", "motorcycle_left", "motorcycle_right"} <= tagged
+        assert not tagged & NOTHING_KNOWN
 
 
 def test_queries_at_once_are_all_answered(lookalike, photos):
