@@ -227,8 +227,8 @@ def test_a_pictures_own_page_and_its_removal(window, page_stand):
     path = str(page_stand.folder / "photos" / "rocket.jpg")
     expect(facts.locator("code")).to_have_text(path)
     window.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy where the file is").click()
-    expect(page.get_by_role("button", name="Copy where the file is")).to_have_text("Copied")
+    page.get_by_role("button", name="Copy the file's path").click()
+    expect(page.get_by_role("button", name="Copy the file's path")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == path and Path(path).exists()
 
 

@@ -38,7 +38,7 @@ def test_nothing_is_there_yet(window):
     expect(page.locator(".notice")).to_have_text("No job has run yet. Start one above.")
     window.shot("no-jobs")
     page.goto(page.url.replace("indexing", "duplicates&kept=1"))
-    expect(page.locator(".notice")).to_contain_text("Nothing was decided yet")
+    expect(page.locator(".notice")).to_contain_text("No decisions yet")
 
 
 def test_duplicates_are_decided_about_and_taken_back(window, page_stand, decisions):
@@ -66,7 +66,7 @@ def test_duplicates_are_decided_about_and_taken_back(window, page_stand, decisio
     expect(page.locator(".group", has_text="All are kept")).to_be_visible()
     page.reload()
     expect(page.locator(".notice")).to_contain_text("No duplicates were found")
-    page.get_by_role("link", name="What was decided").click()
+    page.get_by_role("link", name="Past decisions").click()
     expect(page.locator(".panel")).to_have_count(2)
     window.check_access()
     window.shot("decisions")

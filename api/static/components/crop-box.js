@@ -26,7 +26,7 @@ export function boxSelector(src, initial, search) {
   const frame = element("div", { className: "selected", hidden: true });
   const canvas = element("div", {
     className: "canvas", tabIndex: 0, role: "application", "data-focus": "box",
-    "aria-label": "Query picture. Arrow keys mark a part of it, Shift and arrow keys change its size, "
+    "aria-label": "Query picture. Arrow keys select a part of it, Shift and arrow keys resize the part, "
       + "Enter searches for it, Escape leaves it.",
   }, image(src, ""), frame);
   const mark = button("Search for a part", begin);

@@ -20,7 +20,7 @@ export function dateFilter({ from, to }, hrefOf, go) {
   const change = () => go(hrefOf({ from: first.value || null, to: last.value || null }));
   const [firstLabel, first] = day("Taken from", "from", from, change);
   const [lastLabel, last] = day("to", "to", to, change);
-  return element("div", { className: "dates", role: "group", "aria-label": "Days on which the pictures were taken" },
+  return element("div", { className: "dates", role: "group", "aria-label": "Dates on which the pictures were taken" },
     firstLabel, lastLabel,
     from || to ? link("Any day", hrefOf({ from: null, to: null }), { "data-focus": "from" }) : null);
 }

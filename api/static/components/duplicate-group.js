@@ -46,7 +46,7 @@ function decided(group, decision, collection, undone) {
   const undo = button("Undo", async () => {
     try {
       await api.undo(group.id, { collection });
-      announce("Taken back.");
+      announce("Undone.");
       undone();
     } catch (problem) {
       said.replaceChildren(failure(problem));
@@ -82,10 +82,10 @@ export function groupPanel(group, collection, to) {
         element("h3", { textContent: `${name}: ${count(group.count, "picture", "pictures")}` }), quiet(says)),
       element("ul", { className: "grid small" }, ...group.images.map((copy) => card(copy, group, to))), more ?? "",
       element("div", { className: "row" },
-        group.kept ? quiet("It was decided that all of these stay.")
-          : button("Keep all", () => decide("keep_all"), { title: "Show this group no more" }),
+        group.kept ? quiet("You decided to keep all of these.")
+          : button("Keep all", () => decide("keep_all"), { title: "Hide this group" }),
         group.kind === "exact" ? null
-          : button("Not duplicates", () => decide("not_duplicates"), { title: "Take this group apart, for good" })),
+          : button("Not duplicates", () => decide("not_duplicates"), { title: "Split this group up for good" })),
       said);
     if (again) node.querySelector("button")?.focus({ preventScroll: true });
   }
@@ -94,4 +94,4 @@ export function groupPanel(group, collection, to) {
   return node;
 }
 
-export const keptLink = (to) => link("What was decided", to({ view: "duplicates", kept: "1" }));
+export const keptLink = (to) => link("Past decisions", to({ view: "duplicates", kept: "1" }));

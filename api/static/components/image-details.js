@@ -10,7 +10,7 @@ const UPLOAD = "upload"; // the source of pictures that were sent to the service
 
 export function labelList(labels, to) {
   const likely = labels.filter(({ confidence }) => confidence >= LIKELY).slice(0, MOST_LABELS);
-  if (!likely.length) return quiet("The model sees nothing it knows.");
+  if (!likely.length) return quiet("No tag sure enough.");
   return element("ul", { className: "labels" }, ...likely.map(({ name, confidence, categories = [] }) => {
     const bar = element("span", { className: "bar" });
     bar.style.setProperty("--share", percent(confidence));
@@ -29,10 +29,10 @@ function copyButton(text, shown) {
       announce(node.textContent = "Copied");
     } catch { // without https a browser gives no clipboard: marked, it is one key away
       getSelection().selectAllChildren(shown);
-      announce(node.textContent = "Marked: press Ctrl+C");
+      announce(node.textContent = "Selected: press Ctrl+C");
     }
     setTimeout(() => { node.textContent = "Copy"; }, 3000);
-  }, { className: "small", "aria-label": "Copy where the file is" });
+  }, { className: "small", "aria-label": "Copy the file's path" });
   return node;
 }
 
@@ -60,8 +60,8 @@ function rowsOf(picture) {
 // removed() is called when the picture is out of the index.
 function removal(picture, collection, removed) {
   const explanation = picture.source === UPLOAD
-    ? "It was sent to this service: the copy that the service keeps is removed too."
-    : "Its file stays where it is, and comes back when its folder is indexed again.";
+    ? "It was uploaded: the service's own copy is deleted too."
+    : "Its file stays where it is. Indexing its folder again brings the picture back.";
   return button("Remove from the index…", () => ask(
     `Remove ${fileName(picture.path)} from the index?`, explanation, "Remove from the index", async () => {
       await api.removeImage(picture.id, { collection });

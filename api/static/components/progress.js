@@ -15,8 +15,8 @@ export const stateChip = ({ state }) =>
 const done = (job) => job.indexed + job.copied + job.skipped + job.failed;
 
 function sentence(job) {
-  if (job.state === "queued") return "Waiting for its turn: jobs run one after another.";
-  if (job.state === "running" && !job.found) return "Looking for pictures…";
+  if (job.state === "queued") return "Queued: jobs run one after another.";
+  if (job.state === "running" && !job.found) return "Loading pictures…";
   if (!ended(job)) {
     const rate = job.images_per_second ? `, ${Math.round(job.images_per_second).toLocaleString()} a second` : "";
     const left = job.seconds_left ? `, about ${duration(job.seconds_left)} left` : "";

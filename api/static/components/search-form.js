@@ -7,7 +7,7 @@ const pick = (id) => document.querySelector(id).click();
 export function hero(searchAt) {
   const address = element("input", {
     type: "url", required: true, pattern: "[hH][tT][tT][pP][sS]?://.+", placeholder: "https://…",
-    "aria-label": "Address of a picture", title: "An address that begins with http:// or https://",
+    "aria-label": "Address of a picture", title: "An address starting with http:// or https://",
   });
   const form = element("form", {
     className: "row", onsubmit: (event) => {

@@ -7,7 +7,7 @@ export function askForKey() {
   const key = element("input", { type: "password", name: "key", required: true, autocomplete: "current-password" });
   const said = element("div");
   const form = element("form", {},
-    element("h2", { textContent: "This service wants a key" }),
+    element("h2", { textContent: "Sign in" }),
     element("label", {}, "API key", key),
     element("button", { className: "button", textContent: "Sign in" }), said);
   const dialog = element("dialog", { id: "sign-in" }, form);

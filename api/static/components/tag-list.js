@@ -19,7 +19,7 @@ function tagCloud(tags, current, hrefOf) {
     const drawn = open || text ? found : found.filter((tag, place) => place < FEW_TAGS || tag.name === current);
     list.replaceChildren(...drawn.map(({ name, count }) =>
       chip(name, hrefOf(name === current ? null : name), name === current, count.toLocaleString())));
-    if (!found.length) list.append(element("li", { className: "quiet", textContent: "No tag is called that." }));
+    if (!found.length) list.append(element("li", { className: "quiet", textContent: "No tag has that name." }));
     list.classList.toggle("all", open);
     all.hidden = Boolean(text);
     all.textContent = open ? "Show fewer" : `Show all ${tags.length.toLocaleString()}`;

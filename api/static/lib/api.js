@@ -60,7 +60,7 @@ async function checkReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Problem("This file cannot be read", "Choose one picture. A folder is added with: lookalike index FOLDER");
+    throw new Problem("This file can't be opened as a picture", "Choose one picture. To add a folder, run: lookalike index FOLDER");
   }
 }
 

@@ -41,11 +41,11 @@ export function notice(...children) {
 }
 
 const ADVICE = {
-  scope_missing: "Sign in with a key that may write: the operator makes one with “lookalike keys create NAME --scope write”.",
-  store_unavailable: "What is indexed is kept. Try again in a moment, or tell the operator.",
+  scope_missing: "Sign in with a key that may write. The operator creates one with “lookalike keys create NAME --scope write”.",
+  store_unavailable: "Indexed pictures are kept. Try again in a moment, or tell the operator.",
   busy: "Try again in a moment.",
   rate_limited: "Try again in a moment.",
-  image_undecodable: "Choose another picture, or save this one anew as JPEG or PNG.",
+  image_undecodable: "Choose another picture, or save this one again as JPEG or PNG.",
   unsupported_format: "Choose a picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.",
   url_blocked: "Only public http and https addresses are fetched. Save the picture and choose its file instead.",
   url_unreachable: "Check the address in a new tab, or save the picture and choose its file instead.",

@@ -19,7 +19,7 @@ function row(decision, collection, undone) {
     button("Undo", async () => {
       try {
         await api.undo(decision.id, { collection });
-        announce("Taken back.");
+        announce("Undone.");
         node.remove();
         undone();
       } catch (problem) {
@@ -31,9 +31,9 @@ function row(decision, collection, undone) {
 
 export function kept(params, { to, forget }) {
   const collection = params.get("collection");
-  const heading = title("What was decided");
+  const heading = title("Past decisions");
   const list = element("ul", { className: "panels" });
-  const end = element("div", {}, quiet("Loading the decisions…"));
+  const end = element("div", {}, quiet("Loading past decisions…"));
   let offset = 0;
 
   function undone() {
@@ -43,7 +43,7 @@ export function kept(params, { to, forget }) {
     if (!list.childElementCount) end.replaceChildren(nothing());
   }
 
-  const nothing = () => notice(element("p", { textContent: "Nothing was decided yet. Keep a group, or say that it is none, and it stands here." }));
+  const nothing = () => notice(element("p", { textContent: "No decisions yet. Groups that you keep or split up appear here." }));
 
   async function more() {
     try {
@@ -58,6 +58,6 @@ export function kept(params, { to, forget }) {
 
   more();
   return element("div", { className: "narrow-page" }, link("All duplicates", to({ view: "duplicates" })), heading,
-    quiet("It holds for the contents of pictures, under whatever names. What is taken back is shown among the duplicates again."),
+    quiet("Decisions apply to the contents of pictures, whatever their names. An undone group is shown among the duplicates again."),
     list, end);
 }

@@ -7,18 +7,18 @@ import { count, date } from "../lib/format.js";
 
 const PAGE = 20;
 const WATCH_MS = 1500;
-const STAGES = { reading: "Reading what is new", comparing: "Comparing", looking: "Looking at the pixels of candidates" };
+const STAGES = { reading: "Reading new pictures", comparing: "Comparing", looking: "Comparing the pixels of candidates" };
 
 const active = ({ state }) => state === "queued" || state === "running";
 
 function scanWords(scan) {
   if (active(scan)) {
     const far = scan.total ? `, ${scan.scanned.toLocaleString()} of ${scan.total.toLocaleString()}` : "";
-    return `${STAGES[scan.stage] ?? "Starting to look"}${far}. What is found so far is shown.`;
+    return `${STAGES[scan.stage] ?? "Starting the scan"}${far}. What is found so far is shown.`;
   }
-  if (scan.state === "failed") return `Looking for duplicates failed: ${scan.reason} Look again when that is mended.`;
-  if (scan.state === "stopped") return "Looking was stopped: there may be more than is shown.";
-  return scan.complete_at ? `Last looked at everything: ${date(scan.complete_at)}.` : "Not looked yet.";
+  if (scan.state === "failed") return `Scanning for duplicates failed: ${scan.reason} Look again when that is mended.`;
+  if (scan.state === "stopped") return "The scan was stopped: there may be more duplicates than are shown.";
+  return scan.complete_at ? `Last looked at everything: ${date(scan.complete_at)}.` : "Not scanned yet.";
 }
 
 function scanBar(scan, collection, changed) {
@@ -29,10 +29,10 @@ function scanBar(scan, collection, changed) {
       node.append(failure(problem));
     }
   }, { className: "small", "data-focus": "scan" });
-  const bar = active(scan) ? element("progress", { max: Math.max(scan.total, 1), "aria-label": "Looking for duplicates" }) : null;
+  const bar = active(scan) ? element("progress", { max: Math.max(scan.total, 1), "aria-label": "Scanning for duplicates" }) : null;
   if (bar && scan.total) bar.value = scan.scanned;
   const node = element("div", { className: "progress" }, bar, element("div", { className: "row" }, quiet(scanWords(scan)),
-    active(scan) ? act("Stop", api.stopLooking) : act("Look now", api.look)));
+    active(scan) ? act("Stop", api.stopLooking) : act("Scan again", api.look)));
   return node;
 }
 
@@ -69,13 +69,13 @@ export function duplicates(params, { to }) {
   list.className = "panels";
   const node = element("div", {}, title("Duplicates"),
     element("p", { className: "quiet" },
-      "No file is ever deleted here. Decide what to keep, and it is remembered. ", keptLink(to)),
+      "No file is ever deleted here. Your decisions are remembered. ", keptLink(to)),
     scanned, kinds, list, foot);
   foot.append(quiet("Loading the groups…"));
   let drawn = null; // the groups that are shown, by their ids
 
   function empty(scan) {
-    return notice(element("p", { textContent: active(scan) ? "Nothing was found yet. Looking goes on…"
+    return notice(element("p", { textContent: active(scan) ? "Nothing found yet. Still scanning…"
       : `No ${kind ? `${kind} ` : ""}duplicates were found among these pictures.` }));
   }
 

@@ -31,7 +31,7 @@ function failureList(id, total) {
     element("div", { className: "row heading" },
       element("h2", { id: "failures", textContent: count(total, "failure", "failures") }),
       link("Download as CSV", api.failuresAddress(id), { download: "failures.csv" })),
-    quiet("These pictures were left out; all others are indexed. Mend or remove the files, then run the job again."),
+    quiet("These pictures were skipped; all others are indexed. Repair or delete the files, then run the job again."),
     element("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Failures" },
       element("table", {}, element("thead", {}, element("tr", {}, ...heads)), rows)), said);
 }

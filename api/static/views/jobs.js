@@ -16,7 +16,7 @@ function startForm(libraries, collection, started) {
   const form = element("form", { className: "start" },
     element("label", {}, element("span", { textContent: "Library" }), source),
     element("label", { className: "check" }, prune,
-      element("span", { textContent: "Also remove from the index what is gone from the library" })),
+      element("span", { textContent: "Also remove entries whose files no longer exist" })),
     start, said);
   form.onsubmit = async (event) => {
     event.preventDefault();
@@ -37,7 +37,7 @@ function startForm(libraries, collection, started) {
 
 function noLibraries() {
   return notice(
-    element("p", { textContent: "There are no libraries yet. The operator names the folders that jobs may read, and starts the service again:" }),
+    element("p", { textContent: "There are no libraries yet. The operator names the folders that jobs may read and restarts the service:" }),
     element("pre", { tabIndex: 0, textContent: "LOOKALIKE_LIBRARIES=holidays=/srv/photos/holidays lookalike serve" }));
 }
 
@@ -58,7 +58,7 @@ export function indexing(params, { to }) {
   const list = element("ul", { className: "panels" });
   const said = element("div", {}, quiet("Loading the jobs…"));
   const node = element("div", { className: "narrow-page" }, title("Indexing"),
-    quiet("Pictures are only ever read. What is indexed and unchanged is not looked at again."),
+    quiet("Your pictures are only read. Unchanged pictures are not read again."),
     form, element("h2", { textContent: "Jobs" }), said, list);
   const drawn = new Map(); // id -> the job as it is shown
 

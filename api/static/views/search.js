@@ -97,11 +97,11 @@ export function search(params, context) {
     href: (item) => to({ id: item.id }),
     texts: {
       one: "picture, nearest first", many: "pictures, nearest first", loading: "Searching…",
-      slow: url ? "Still searching. The picture is being fetched from its address, which may take ten seconds."
+      slow: url ? "Still searching. Fetching the picture from its address may take ten seconds."
         : "Still searching. The service may be busy with other searches or an indexing job.",
-      empty: [narrowed ? "No picture meets all of these conditions. Take one away to see more."
+      empty: [narrowed ? "No picture matches all of these filters. Remove one to see more."
         : "This collection has no other picture."],
-      cut: "No picture is as similar as that. Move the slider to the left to see more.",
+      cut: "No picture is that similar. Move the slider to the left to see more.",
     },
   });
   panel.showPreview();
