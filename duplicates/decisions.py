@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from duplicates.clustering import pairs_across
-from duplicates.sqlite import Database
+from store.sqlite import Database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decision (

@@ -16,8 +16,8 @@ import numpy as np
 from duplicates.candidates import Members, Pair
 from duplicates.evidence import Evidence
 from duplicates.pixel_match import SIDE
-from duplicates.sqlite import Database
 from embeddings.models.identity import ModelIdentity
+from store.sqlite import Database
 
 # `content` is a file's bytes, `picture` a row of the collection that has them. `placed` and `compared` say whether a
 # content is in its cells and was compared in all of them, `cell.compared` the same of one cell. `pair` is two contents

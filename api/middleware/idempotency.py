@@ -5,10 +5,9 @@ import hashlib
 import json
 import logging
 import re
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message as Headed
 from pathlib import Path
@@ -26,6 +25,7 @@ from embeddings.errors import (
     StoreUnavailable,
     UsageError,
 )
+from store.sqlite import Database
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,11 @@ BODY_SECONDS = 60.0  # time limit for the body of a request that was already ans
 FILE = "idempotency.sqlite"
 _VALID = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = frozenset({"content-type", "location"})
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    who TEXT, path TEXT, name TEXT, fingerprint TEXT, status INTEGER, headers TEXT, body BLOB, at REAL,
+    PRIMARY KEY (who, path, name))
+"""
 
 Identity = tuple[str, str, str]  # the caller's key, the path, the Idempotency-Key
 
@@ -60,29 +65,19 @@ class Answers:
     def get(self, identity: Identity) -> Answer | None:
         """Return the stored answer, if any. Raises StoreUnavailable."""
         query = "SELECT fingerprint, status, headers, body FROM answers WHERE who=? AND path=? AND name=? AND at>?"
-        with self._opened() as connection:
-            found = connection.execute(query, (*identity, time.time() - RETENTION_SECONDS)).fetchone()
-        return Answer(found[0], found[1], json.loads(found[2]), found[3]) if found else None
+        with self._opened() as database, database.reading() as cursor:
+            row = cursor.execute(query, (*identity, time.time() - RETENTION_SECONDS)).fetchone()
+        return Answer(row[0], row[1], json.loads(row[2]), row[3]) if row else None
 
     def put(self, identity: Identity, answer: Answer) -> None:
         """Store an answer, and delete those that are too old. Raises StoreUnavailable."""
         row = (*identity, answer.fingerprint, answer.status, json.dumps(answer.headers), answer.body, time.time())
-        with self._opened() as connection:
-            connection.execute("DELETE FROM answers WHERE at<=?", (time.time() - RETENTION_SECONDS,))
-            connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        with self._opened() as database, database.transaction() as cursor:
+            cursor.execute("DELETE FROM answers WHERE at<=?", (time.time() - RETENTION_SECONDS,))
+            cursor.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=10)) as connection, connection:
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS answers (who TEXT, path TEXT, name TEXT, fingerprint TEXT,"
-                    " status INTEGER, headers TEXT, body BLOB, at REAL, PRIMARY KEY (who, path, name))"
-                )
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(f"{self._path} cannot be used: {error}") from error
+    def _opened(self) -> Database:
+        return Database(self._path, _SCHEMA, precious=True)  # calls come from many threads, and each opens its own
 
 
 class Idempotency:

@@ -1,4 +1,4 @@
-"""SQLite files of ours under the data directory, with errors of ours."""
+"""Opens SQLite files under the data directory and translates their errors into ours."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,17 +11,22 @@ from embeddings.errors import DiskFull, StoreUnavailable
 from embeddings.utils import Closing, storage_error
 
 PAGE = 16384  # bytes, so that rows with a vector share pages
-WAIT_SECONDS = 30.0  # for another process or thread that is writing
+WAIT_SECONDS = 30.0  # for a write of another process or thread
 
 
 class Database(Closing):
-    """One file, used by one thread at a time; other threads and processes open it for themselves."""
+    """One SQLite file, for one thread at a time; every other thread and process opens its own.
+
+    >>> with Database(path, "CREATE TABLE IF NOT EXISTS note (text TEXT)", precious=True) as database:
+    ...     with database.transaction() as cursor:
+    ...         cursor.execute("INSERT INTO note VALUES (?)", ("hello",))
+    """
 
     def __init__(self, path: Path, schema: str, *, precious: bool) -> None:
-        """Open the file, made with `schema` if it is not there. Raises DiskFull or StoreUnavailable.
+        """Open the file, and create the tables of `schema` that are missing. Raises DiskFull or StoreUnavailable.
 
-        What is `precious` is on the disk when a transaction ends. Other files are quicker, and readers never wait for
-        their writer; the last transactions may be lost with the power, never with the process.
+        A transaction on a `precious` file is on the disk when it ends. Other files are quicker, and their readers never
+        wait for the writer, but a power failure may lose the last transactions. A killed process never does.
         """
         self._path = path
         try:
@@ -31,7 +36,7 @@ class Database(Closing):
         with self._translated_errors():
             self._connection = sqlite3.connect(path, WAIT_SECONDS, isolation_level=None, check_same_thread=False)
             self._connection.execute(f"PRAGMA page_size = {PAGE}")
-            _patiently(self._connection.execute, f"PRAGMA journal_mode = {'DELETE' if precious else 'WAL'}")
+            _execute_patiently(self._connection.execute, f"PRAGMA journal_mode = {'DELETE' if precious else 'WAL'}")
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if precious else 'NORMAL'}")
             self._connection.execute("PRAGMA foreign_keys = ON")
             with self.transaction() as cursor:
@@ -40,7 +45,7 @@ class Database(Closing):
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Cursor]:
-        """Do everything in the block, or nothing of it."""
+        """Run the statements of the block in one transaction: all of them, or none."""
         with self._translated_errors():
             cursor = self._connection.cursor()
             cursor.execute("BEGIN IMMEDIATE")
@@ -54,7 +59,7 @@ class Database(Closing):
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Cursor]:
-        """See one state of the file throughout the block."""
+        """Read one state of the file throughout the block."""
         with self._translated_errors():
             cursor = self._connection.cursor()
             cursor.execute("BEGIN")
@@ -75,16 +80,16 @@ class Database(Closing):
             name = getattr(error, "sqlite_errorname", "")
             if name == "SQLITE_FULL":
                 raise DiskFull(
-                    f"no space is left for {self._path}: free some and run the same again; what was done is kept"
+                    f"no space is left for {self._path}: free some and run the same again; finished work is kept"
                 ) from error
             raise StoreUnavailable(f"{self._path} cannot be used: {error}{self._advice(name)}") from error
 
     def _advice(self, name: str) -> str:
         if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")):
-            return "; set LOOKALIKE_DATA to a folder that can be written"
+            return "; set LOOKALIKE_DATA to a writable folder"
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return "; another process is writing it, try again"
-        return "; move it away, and run the same again"
+            return "; another process is writing it: try again"
+        return "; move it away and run the same again"
 
 
 @retry(
@@ -93,6 +98,6 @@ class Database(Closing):
     stop=stop_after_delay(WAIT_SECONDS),
     reraise=True,
 )
-def _patiently(execute: Callable[[str], object], statement: str) -> None:
-    """Execute what SQLite does not wait for by itself: two who open a new file both change its journal."""
+def _execute_patiently(execute: Callable[[str], object], statement: str) -> None:
+    """Retry a statement for which SQLite does not wait: two processes may set the journal of a new file at once."""
     execute(statement)
