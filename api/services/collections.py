@@ -1,6 +1,5 @@
-"""What the service asks of the collections; all of it blocks and runs in threads, but what says that it does not."""
+"""Reads and writes the collections for the service. Methods block unless documented otherwise."""
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,13 +11,13 @@ import numpy as np
 from embeddings.errors import LookalikeError, NotFound, UsageError
 from embeddings.models.identity import ModelIdentity
 from store.base import Collection, CollectionInfo, Store
+from store.collection_cache import CollectionCache
 from store.image_files import ImageFiles, StagedUpload
 from store.locations import UPLOAD
 from store.records import Hit, Row, TimeRange
 
 _SUGGESTIONS = 3
-_REOPEN_SECONDS = 1.0  # seconds for which a query takes a collection as it was opened for another one
-_DEEP = 1000  # a search that looks at more rows goes alone: together they would fetch far more than they show
+_DEEP = 1000  # deeper searches are not batched: together they would fetch far more rows than they show
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Query:
 
     @property
     def depth(self) -> int:
-        """How many of the nearest rows are looked at."""
+        """The number of nearest rows that the search ranks."""
         return self.offset + self.limit
 
 
@@ -57,11 +56,10 @@ class CollectionService:
         self._model = model
         self._vocabulary = vocabulary
         self._image_files = image_files
-        self._clock = clock
-        self._opened: dict[str, tuple[Collection, float]] = {}  # for queries, and when
+        self._cache = CollectionCache(store, model, clock)
 
     def ready(self, name: str) -> None:
-        """Return if the store answers and the collection, if there is one, can be searched. Raises StoreUnavailable."""
+        """Return if the store answers and the collection can be searched or does not exist. Raises StoreUnavailable."""
         self._store.ready(name)
 
     def collections(self) -> list[CollectionInfo]:
@@ -73,64 +71,62 @@ class CollectionService:
 
         Raises NotFound for an unknown collection or tag, ModelMismatch.
         """
-        collection = self._store.open(name, self._model)
+        collection = self._cache.open(name)
         self._check_tags(collection, tags)
-        self._opened[name] = collection, self._clock()
         return collection
 
     def opened_recently(self, name: str) -> Collection | None:
-        """Return a collection that `open_for_search` opened a moment ago, else None; does not block."""
-        collection, opened = self._opened.get(name, (None, -math.inf))
-        return collection if self._clock() - opened < _REOPEN_SECONDS else None
+        """Return a collection that `open_for_search` opened within the last second, else None; does not block."""
+        return self._cache.get(name)
 
     def row(self, name: str, row_id: str, with_vector: bool = False) -> Row:
         """Return one row. Raises NotFound."""
         rows = self._store.open(name, self._model if with_vector else None).fetch([row_id], with_vector)
         if not rows:
-            raise NotFound(f"there is no picture {row_id!r} in the collection {name}", field="id")
+            raise NotFound(f"there is no image {row_id!r} in the collection {name}", field="id")
         return rows[0]
 
     def browse(
         self, name: str, tag: str | None, offset: int, limit: int, taken: TimeRange | None = None
     ) -> tuple[list[Row], int]:
-        """Return a page of rows and how many there are in all. Raises NotFound."""
+        """Return a page of rows and the total number of rows. Raises NotFound."""
         collection = self._store.open(name)
         if tag is not None:
             self._check_tags(collection, [tag], "tag")
         return collection.browse(tag, offset, limit, taken), collection.count(tag, taken)
 
     def facets(self, name: str, tags: Sequence[str] = (), taken: TimeRange | None = None) -> list[tuple[str, int]]:
-        """Return tags and their counts, the most frequent first. Raises NotFound."""
+        """Return tags and their counts, most frequent first. Raises NotFound."""
         collection = self._store.open(name)
         self._check_tags(collection, tags, "tag")
         return sorted(collection.facets(tags, taken).items(), key=lambda item: (-item[1], item[0]))
 
     def search(self, queries: list[Query]) -> list[list[Hit] | Exception]:
-        """Answer several queries; those that ask the same of a collection go to the store in one call."""
+        """Answer several queries; those with the same conditions go to the store in one call."""
         groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for i, query in enumerate(queries):
             alone = i if query.depth >= _DEEP else 0
-            # a name may stand for another collection by now, and a compact one takes vectors of two lengths
+            # the name may have been switched, and a compact collection accepts vectors of two lengths
             space = query.collection.name, query.collection.model.fingerprint, len(query.vector)
             groups[*space, query.tags, query.taken, query.depth, alone].append(i)
         answers: list[list[Hit] | Exception] = [[] for _ in queries]
-        for places in groups.values():
-            for i, answer in zip(places, _search_alike([queries[i] for i in places]), strict=True):
+        for indices in groups.values():
+            for i, answer in zip(indices, _search_alike([queries[i] for i in indices]), strict=True):
                 answers[i] = answer
         return answers
 
     def known_content(self, name: str, content_hash: str) -> Row | None:
-        """Return a row of this model, vector included, that has these contents already."""
+        """Return a row with these contents and its vector of this model, if there is one."""
         try:
             collection = self._store.open(name, self._model)
-        except NotFound:  # the collection begins with this picture
+        except NotFound:  # this image will be the first of the collection
             return None
         return collection.find_content([content_hash]).get(content_hash)
 
     def add(self, name: str, row: Row, staged: StagedUpload) -> None:
-        """Write an uploaded picture's row and keep its file, replacing an earlier upload of the same id.
+        """Write an uploaded image's row and store its file, replacing an earlier upload with the same id.
 
-        A collection that does not exist yet is made.
+        The collection is created if it does not exist.
 
         Raises UsageError if the id belongs to a file of an indexed folder.
         """
@@ -151,19 +147,19 @@ class CollectionService:
         self._forget(collection, [row])
 
     def _forget(self, collection: Collection, rows: Sequence[Row]) -> None:
-        """Remove the thumbnails of contents that the collection no longer has."""
+        """Remove the thumbnails of contents that are no longer in the collection."""
         for row in rows:
             if not collection.find_content([row.content_hash]):
                 self._image_files.remove_thumbnail(row.content_hash)
 
     def _check_tags(self, collection: Collection, tags: Sequence[str], field: str = "tags") -> None:
-        """Raise NotFound for a tag that neither the model nor the collection has."""
+        """Raise NotFound for a tag that neither the model nor the collection knows."""
         vocabulary = self._vocabulary()
-        strange = [tag for tag in tags if tag not in vocabulary]
-        if not strange:
+        unknown = [tag for tag in tags if tag not in vocabulary]
+        if not unknown:
             return
         facets = collection.facets()
-        for tag in strange:
+        for tag in unknown:
             if tag not in facets:
                 near = get_close_matches(tag.lower(), sorted(vocabulary | facets.keys()), _SUGGESTIONS)
                 hint = f"; near to it: {', '.join(near)}" if near else ""
@@ -171,20 +167,20 @@ class CollectionService:
 
 
 def _search_alike(queries: list[Query]) -> Sequence[list[Hit] | Exception]:
-    """Answer queries of one collection, with the same conditions and the same depth."""
+    """Answer queries of one collection with the same conditions and the same depth."""
     first = queries[0]
     try:
         if len(queries) == 1:
             vectors = first.vector[np.newaxis]
             return first.collection.search(vectors, first.limit, first.offset, first.tags, first.exclude, first.taken)
-        # one more than is asked for, since a query's own picture is taken out afterwards
+        # one more row than requested: a query's own image is removed afterwards
         stacked = np.stack([query.vector for query in queries])
-        found = first.collection.search(stacked, first.depth + 1, 0, first.tags, taken=first.taken)
+        pages = first.collection.search(stacked, first.depth + 1, 0, first.tags, taken=first.taken)
     except LookalikeError as error:
         return [error] * len(queries)
-    return [_page(query, hits) for query, hits in zip(queries, found, strict=True)]
+    return [_page(query, hits) for query, hits in zip(queries, pages, strict=True)]
 
 
 def _page(query: Query, hits: list[Hit]) -> list[Hit]:
-    """Return a query's own part of the nearest rows."""
+    """Return a query's page of the nearest rows."""
     return [hit for hit in hits if hit.row.id != query.exclude][query.offset : query.depth]
