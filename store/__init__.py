@@ -1,4 +1,4 @@
-"""The store: the collections that keep rows, in a Milvus server or in a directory of this machine."""
+"""The store: collections of rows, in a Milvus server or in a directory on this machine."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from store.milvus_lite.allocator import free_at_once
 
 
 def open_store(uri: str, token: str, data: Path, timeout: float) -> Store:
-    """Open the Milvus at `uri`; without one, Milvus Lite in `data`.
+    """Open the Milvus at `uri`, or Milvus Lite in `data` if that is empty.
 
     Raises StoreUnavailable, which may be DataDirectoryLocked or DiskFull.
     """
-    # these take half a second, which only those who use the store shall pay
+    # these imports take half a second, so only users of the store pay for them
     from store.milvus.store import MilvusStore  # noqa: PLC0415
 
     if uri:

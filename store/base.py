@@ -14,7 +14,7 @@ from store.records import Hit, IndexedFile, Row, TimeRange
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """A collection as users see it: the name they gave, the model it was made with, its number of pictures."""
+    """A collection as users see it: its name, the model of its vectors, its number of images."""
 
     name: str
     model: ModelIdentity
@@ -22,11 +22,11 @@ class CollectionInfo:
 
 
 class Collection(Protocol):
-    """One collection of rows made with one model.
+    """One collection of rows with the vectors of one model.
 
-    A compact collection has its vectors through a `projection`. It takes those of the projection's model everywhere,
-    to search with and in rows, and gives only its own back, which it takes as they are: nobody need know. `model` is
-    the identity of the vectors that it keeps.
+    A compact collection stores its vectors through a `projection`. It accepts full vectors everywhere, in rows and in
+    searches, and projects them itself; it returns projected vectors only, and accepts those unchanged. `model` is the
+    identity of the stored vectors.
     """
 
     @property
@@ -37,9 +37,10 @@ class Collection(Protocol):
     def projection(self) -> Projection | None: ...
 
     def upsert(self, rows: Sequence[Row]) -> None:
-        """Write whole rows, replacing those with the same id; of two with one id in `rows` the later one stays.
+        """Write whole rows, replacing those with the same id; of two rows with one id the later one stays.
 
-        If the name stands for another collection meanwhile, the rows are written to that one as well.
+        If the name was switched to another collection meanwhile, the rows are written to that one as well. Raises
+        ModelMismatch if that one has the vectors of another model.
         """
 
     def search(
@@ -51,11 +52,11 @@ class Collection(Protocol):
         exclude: str | None = None,
         taken: TimeRange | None = None,
     ) -> list[list[Hit]]:
-        """Return, for each of the vectors (float32 [n, dimension]), the nearest rows that have all `tags`, best first.
+        """Return, for each vector (float32 [n, dimension]), the nearest rows that have all `tags`, best first.
 
-        `exclude` is an id that is left out; with `taken`, only pictures of that time are found.
+        `exclude` is an id that is left out. With `taken`, only images taken in that time are returned.
 
-        Raises UsageError where offset + limit is above 16,384.
+        Raises UsageError if offset + limit is above 16,384.
         """
 
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
@@ -64,44 +65,45 @@ class Collection(Protocol):
     def browse(
         self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: TimeRange | None = None
     ) -> list[Row]:
-        """Return a page of rows (that have a tag, that were taken then) in the order of their ids.
+        """Return a page of the rows with this tag and time of taking, in the order of their ids.
 
         Pages neither overlap nor leave gaps.
         """
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
-        """Yield every row whole, in no order one may rely on; memory does not grow with their number.
+        """Yield every row whole, in any order; memory does not grow with the number of rows.
 
-        Rows that are written or removed meanwhile may be among them or not, all others are, once each.
+        Rows that are written or removed meanwhile may be missing; every other row comes exactly once.
         """
 
     def known(self, source: str | None = None) -> Iterator[IndexedFile]:
-        """Yield what is known of every row (of one source), as of the call's start."""
+        """Yield the indexed file of every row (of one source), as of the start of the call."""
 
     def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
-        """Return what is known of the rows with these ids, by id; any number of them, in one call if possible.
+        """Return the indexed files of any number of rows, by id.
 
-        As of the call's start; what others wrote or removed in the last seconds may not show unless `strong`.
+        The answer is as of the start of the call. Without `strong`, it may lack the writes and removals that other
+        processes made in the last seconds.
         """
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         """Return, for each content hash that is in the collection, one row with its vector."""
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove rows; ids that do not exist are passed over."""
+        """Remove rows; ids that do not exist are ignored."""
 
     def count(self, tag: str | None = None, taken: TimeRange | None = None) -> int:
-        """Return the exact number of rows (that have a tag, that were taken then)."""
+        """Return the exact number of rows with this tag and time of taking."""
 
     def facets(self, tags: Sequence[str] = (), taken: TimeRange | None = None) -> dict[str, int]:
-        """Return every tag with the number of rows that have it (beside all of `tags`, that were taken then)."""
+        """Return every tag with its number of rows, counting only rows that have all `tags` and this time of taking."""
 
     def flush(self) -> None:
-        """Make what was written durable and fast to search; call it once after a bulk load."""
+        """Make the written rows durable and fast to search; call it once after a bulk load."""
 
 
 class Store(Protocol):
-    """Where collections live; a context manager."""
+    """A set of collections; a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -113,36 +115,40 @@ class Store(Protocol):
         """Return all collections, by name."""
 
     def create(self, name: str, model: ModelIdentity, projection: Projection | None = None) -> Collection:
-        """Return the collection, made if it is not there, compact if there is a `projection` (`model` is its identity).
+        """Return the collection, created if it does not exist; with a `projection`, `model` is its identity.
 
-        Raises ModelMismatch if another model made it.
+        Raises ModelMismatch if the collection exists with another model.
         """
 
     def open(self, name: str, model: ModelIdentity | None = None) -> Collection:
-        """Return an existing collection. Raises NotFound, or ModelMismatch if it takes no vectors of `model`."""
+        """Return an existing collection. Raises NotFound, or ModelMismatch if it accepts no vectors of `model`."""
 
-    def create_sibling(self, name: str, projection: Projection) -> Collection:
-        """Make an empty compact collection beside the one in use, which `switch` can put in its place.
+    def create_sibling(self, name: str, identity: ModelIdentity, projection: Projection | None = None) -> Collection:
+        """Create an empty collection for vectors of `identity` beside the one in use; `switch` can put it in its place.
 
-        Those that were beside it before are removed, but for the one with full vectors. Raises NotFound.
+        With a `projection` the sibling is compact, and `identity` is the projection's. Siblings left by earlier
+        attempts are removed: every compact one, and the one with this `identity`. Siblings with full vectors of other
+        models stay until `drop_beside`.
+
+        Raises NotFound, and UsageError if `identity` is the model in use or the one it was projected from.
         """
 
     def full(self, name: str) -> Collection | None:
-        """Return the collection with full vectors that the compact one in use was made from, None if it is not kept."""
+        """Return the sibling with the full vectors of the compact collection in use, None if there is none."""
 
     def switch(self, name: str, collection: Collection) -> None:
-        """Let the name stand for a collection beside the one in use, which is then beside it; all or nothing."""
+        """Give the name to a sibling of the collection in use, which becomes a sibling itself; all or nothing."""
 
     def drop_beside(self, name: str) -> list[CollectionInfo]:
-        """Remove the collections beside the one in use, and tell which they were. Raises NotFound."""
+        """Remove all siblings of the collection in use, and return them. Raises NotFound."""
 
     def drop(self, name: str) -> None:
-        """Remove a collection and its rows, and those beside it. Raises NotFound."""
+        """Remove a collection, its rows and its siblings. Raises NotFound."""
 
     def ready(self, name: str | None = None) -> None:
-        """Return if the store answers and the collection of this name can be searched, or is not there yet.
+        """Return if the store answers and the collection with this name can be searched or does not exist yet.
 
-        Raises StoreUnavailable at once where that is not so; nothing is waited for or loaded.
+        Raises StoreUnavailable at once otherwise; nothing is waited for or loaded.
         """
 
     def close(self) -> None:

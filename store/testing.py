@@ -1,4 +1,4 @@
-"""A store in memory, for tests of what stands on the store: it does what the real ones do, and keeps nothing."""
+"""A store in memory, for tests: it behaves like the real stores and keeps nothing."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from embeddings.models.identity import ModelIdentity
 from embeddings.utils import Closing
 from store.base import Collection, CollectionInfo
 from store.milvus.filters import storable
-from store.milvus.naming import CollectionDescription, check_model, check_name
+from store.milvus.naming import CollectionDescription, check_model, check_name, check_sibling
 from store.milvus.ranking import check_depth, nearest
 from store.milvus.schema import check_row
 from store.milvus.vector_space import VectorSpace
@@ -40,28 +40,37 @@ class MemoryCollection:
         return self.space.projection
 
     @property
+    def description(self) -> CollectionDescription:
+        """The description that a real store would keep."""
+        return CollectionDescription(self.model, self.space.base)
+
+    @property
     def _rows(self) -> dict[str, Row]:
-        """The rows, as long as the store answers and the collection is there."""
-        if self._store.open(self.name) is not self and self not in self._store.others(self.name):
-            raise NotFound(f"the collection {self.name!r} is not there any more", field="collection")
+        """The rows, if the store answers and the collection exists."""
+        if self._store.open(self.name) is not self and self not in self._store.siblings(self.name):
+            raise NotFound(f"the collection {self.name!r} no longer exists", field="collection")
         return self._kept
 
     def upsert(self, rows: Sequence[Row]) -> None:
         self._upsert(rows)
-        for one in self._successors():
-            one._upsert(rows)
+        for successor in self._successors():
+            successor._upsert(rows)
 
     def _upsert(self, rows: Sequence[Row]) -> None:
         records = [{"vector": row.vector} for row in rows]
         self.space.project_rows(records)
-        ours = [replace(row, vector=record["vector"]) for row, record in zip(rows, records, strict=True)]
-        for row in ours:
+        projected = [replace(row, vector=record["vector"]) for row, record in zip(rows, records, strict=True)]
+        for row in projected:
             check_row(row, self.model.dimension)
-        self._rows.update({row.id: _stored(row) for row in ours})
+        self._rows.update({row.id: _stored(row) for row in projected})
 
     def _successors(self) -> list["MemoryCollection"]:
-        """Return the collection that the name was given to since this one was opened."""
-        return [self._store.open(self.name)] if self in self._store.left else []
+        """Return the collection that the name was switched to since this one was opened."""
+        if self not in self._store.replaced:
+            return []
+        successor = self._store.open(self.name)
+        self.space.check_successor(self.name, successor.space)
+        return [successor]
 
     def search(
         self,
@@ -84,7 +93,7 @@ class MemoryCollection:
     def browse(
         self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: TimeRange | None = None
     ) -> list[Row]:
-        ids = [row.id for row in self._having(_one(tag), taken)]
+        ids = [row.id for row in self._having(_tags(tag), taken)]
         return self.fetch(sorted(ids, key=storable)[offset : offset + limit])
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
@@ -103,19 +112,23 @@ class MemoryCollection:
         return {row.content_hash: row for row in self._rows.values() if row.content_hash in wanted}
 
     def delete(self, ids: Sequence[str]) -> None:
-        for collection in [self, *self._successors()]:
-            rows = collection._rows
-            for id_ in ids:
-                rows.pop(id_, None)
+        self._delete(ids)
+        for successor in self._successors():
+            successor._delete(ids)
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        rows = self._rows
+        for id_ in ids:
+            rows.pop(id_, None)
 
     def count(self, tag: str | None = None, taken: TimeRange | None = None) -> int:
-        return len(self._having(_one(tag), taken))
+        return len(self._having(_tags(tag), taken))
 
     def facets(self, tags: Sequence[str] = (), taken: TimeRange | None = None) -> dict[str, int]:
         return dict(Counter(name for row in self._having(tags, taken) for name in _names(row)))
 
     def flush(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def _having(self, tags: Sequence[str], taken: TimeRange | None) -> list[Row]:
         return [row for row in self._rows.values() if set(tags) <= _names(row) and _within(row, taken)]
@@ -124,19 +137,19 @@ class MemoryCollection:
 class MemoryStore(Closing):
     """Collections in a dictionary. `available = False` makes it answer as a store that is down.
 
-    Collections of the names in `loading` answer as those of a store that has just been started again.
+    Collections with names in `loading` answer as those of a store that has just restarted.
     """
 
     def __init__(self) -> None:
         self.available = True
         self.loading: set[str] = set()
-        self.left: list[MemoryCollection] = []  # those that were in use once
+        self.replaced: list[MemoryCollection] = []  # those whose name was switched to another one
         self._collections: dict[str, MemoryCollection] = {}
-        self._others: dict[str, list[MemoryCollection]] = {}
+        self._siblings: dict[str, list[MemoryCollection]] = {}
 
     def collections(self) -> list[CollectionInfo]:
         self.ready()
-        return [CollectionInfo(name, made.model, made.count()) for name, made in sorted(self._collections.items())]
+        return [CollectionInfo(name, kept.model, kept.count()) for name, kept in sorted(self._collections.items())]
 
     def create(self, name: str, model: ModelIdentity, projection: Projection | None = None) -> MemoryCollection:
         self.ready()
@@ -151,40 +164,47 @@ class MemoryStore(Closing):
             raise NotFound(f"there is no collection {name!r}", field="collection")
         collection = self._collections[name]
         if model is not None:
-            check_model(name, CollectionDescription(collection.model, collection.space.base), model)
+            check_model(name, collection.description, model)
         return collection
 
-    def create_sibling(self, name: str, projection: Projection) -> MemoryCollection:
-        self.open(name)
-        made = MemoryCollection(self, name, projection.identity, projection)
-        self._others[name] = [one for one in self.others(name) if one.projection is None] + [made]
-        return made
+    def create_sibling(
+        self, name: str, identity: ModelIdentity, projection: Projection | None = None
+    ) -> MemoryCollection:
+        check_sibling(name, self.open(name).description, identity)
+        new = MemoryCollection(self, name, identity, projection)
+        kept = [
+            sibling
+            for sibling in self.siblings(name)
+            if sibling.projection is None and sibling.model.fingerprint != identity.fingerprint
+        ]
+        self._siblings[name] = [*kept, new]
+        return new
 
     def full(self, name: str) -> MemoryCollection | None:
-        found = [one for one in self.others(name) if one.projection is None]
-        return found[0] if found and self.open(name).projection is not None else None
+        base = self.open(name).space.base.fingerprint
+        return next((sibling for sibling in self.siblings(name) if sibling.model.fingerprint == base), None)
 
-    def others(self, name: str) -> list[MemoryCollection]:
+    def siblings(self, name: str) -> list[MemoryCollection]:
         """Return the collections beside the one in use."""
-        return self._others.get(name, [])
+        return self._siblings.get(name, [])
 
     def switch(self, name: str, collection: Collection) -> None:
-        assert isinstance(collection, MemoryCollection) and collection in self.others(name)
+        assert isinstance(collection, MemoryCollection) and collection in self.siblings(name)
         before = self.open(name)
         self._collections[name] = collection
-        self._others[name] = [one for one in self.others(name) if one is not collection] + [before]
-        self.left = [one for one in self.left if one is not collection] + [before]
+        self._siblings[name] = [sibling for sibling in self.siblings(name) if sibling is not collection] + [before]
+        self.replaced = [other for other in self.replaced if other is not collection] + [before]
 
     def drop_beside(self, name: str) -> list[CollectionInfo]:
         self.open(name)
-        infos = [CollectionInfo(name, one.model, one.count()) for one in self.others(name)]
-        self._others.pop(name, None)
+        infos = [CollectionInfo(name, sibling.model, sibling.count()) for sibling in self.siblings(name)]
+        self._siblings.pop(name, None)
         return infos
 
     def drop(self, name: str) -> None:
         self.open(name)
         del self._collections[name]
-        self._others.pop(name, None)
+        self._siblings.pop(name, None)
 
     def ready(self, name: str | None = None) -> None:
         if not self.available:
@@ -193,7 +213,7 @@ class MemoryStore(Closing):
             raise StoreUnavailable("the store is still loading the collection: try again in a minute")
 
     def close(self) -> None:
-        """Nothing to do: the rows stay, as they do in a real store."""
+        """Do nothing: the rows stay, as they do in a real store."""
 
 
 def _known(row: Row) -> IndexedFile:
@@ -201,7 +221,7 @@ def _known(row: Row) -> IndexedFile:
 
 
 def _stored(row: Row) -> Row:
-    """Return a row as a real store gives it back."""
+    """Return a row as a real store returns it."""
     assert row.vector is not None
     return replace(
         row,
@@ -212,12 +232,12 @@ def _stored(row: Row) -> Row:
     )
 
 
-def _one(tag: str | None) -> tuple[str, ...]:
+def _tags(tag: str | None) -> tuple[str, ...]:
     return () if tag is None else (tag,)
 
 
 def _within(row: Row, taken: TimeRange | None) -> bool:
-    """Return whether a picture was taken in a span; None is no condition."""
+    """Return whether an image was taken in a time range; None is no condition."""
     if taken is None or row.taken_at is None:
         return taken is None
     return (taken.start is None or row.taken_at >= taken.start) and (taken.end is None or row.taken_at < taken.end)

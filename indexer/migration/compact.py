@@ -65,7 +65,7 @@ class Compaction:
     def build(self) -> Measured:
         """Fit, project, verify and measure, unseen by users. Raises StoreUnavailable if rows did not arrive."""
         projection, queries = self._fit()
-        self._compact = self._store.create_sibling(self._full.name, projection)
+        self._compact = self._store.create_sibling(self._full.name, projection.identity, projection)
         self._rebuild = Rebuild(self._store, self._full, self._compact, list, self._listener)
         exact = ExactRecall(queries)
         self._rebuild.build(watch=exact.add)

@@ -1,1 +1,1 @@
-"""The store in Milvus, whichever of its engines is behind it."""
+"""The store in Milvus, over any of its engines."""

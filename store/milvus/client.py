@@ -1,4 +1,4 @@
-"""The connection to Milvus: every call ends in time, and fails with an error of ours. The only user of pymilvus."""
+"""The connection to Milvus, and the only user of pymilvus: every call has a timeout and raises errors of ours."""
 
 import errno
 import logging
@@ -16,7 +16,7 @@ from pymilvus.exceptions import MilvusException
 from pymilvus.grpc_gen.milvus_pb2_grpc import add_MilvusServiceServicer_to_server
 
 from embeddings.errors import DiskFull, NotFound, StoreUnavailable, UsageError
-from store.milvus import schema
+from store.milvus.schema import MAX_TAGS, TAG_KEY_BYTES, TAG_KEYS, CollectionSchema, TagKeyType
 
 __all__ = [
     "BOUNDED",
@@ -30,7 +30,7 @@ __all__ = [
     "address",
 ]
 
-# pymilvus logs a traceback for every failed call, before we can handle the failure
+# pymilvus logs a traceback for every failed call before we can handle it
 for _name in ("pymilvus", "pymilvus.milvus_client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
@@ -49,45 +49,43 @@ _REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
 
 class Client:
-    """One connection to one Milvus, which messages call `place`."""
+    """One connection to one Milvus, which error messages call `place`."""
 
     def __init__(self, uri: str, token: str, timeout: float, place: str) -> None:
-        """Connect; raises StoreUnavailable when nobody answers."""
+        """Connect. Raises StoreUnavailable if nothing answers."""
         self.place = place
         self._timeout = timeout
         with self._translated_errors():
             self._client = MilvusClient(uri, token=token, timeout=min(timeout, CONNECT_SECONDS))
 
     def run(self, method: str, *, timeout_factor: float = 1.0, **arguments: Any) -> Any:
-        """Call a method of MilvusClient, which may take `timeout_factor` times the timeout."""
+        """Call a method of MilvusClient with `timeout_factor` times the timeout."""
         with self._translated_errors():
             return getattr(self._client, method)(timeout=self._timeout * timeout_factor, **arguments)
 
     def version(self) -> str:
-        """Return what the server says of its version."""
+        """Return the version that the server reports."""
         with self._translated_errors():
             return str(self._client.get_server_version(timeout=min(self._timeout, READY_SECONDS)))
 
-    def create_collection(
-        self, name: str, dimension: int, description: str, tag_keys_array: bool, **options: Any
-    ) -> None:
-        """Create an empty collection without indexes; tag keys are an array or a text."""
+    def create_collection(self, name: str, schema: CollectionSchema, description: str, **options: Any) -> None:
+        """Create an empty collection without indexes."""
         fields = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
-        for field, size in schema.TEXTS.items():
+        for field, size in schema.texts:
             fields.add_field(field, DataType.VARCHAR, max_length=size, is_primary=field == "id")
-        for field in schema.NUMBERS:
+        for field in schema.integers:
             fields.add_field(field, DataType.INT64)
-        if tag_keys_array:
+        if schema.tag_keys is TagKeyType.ARRAY:
             fields.add_field(
-                schema.TAG_KEYS,
+                TAG_KEYS,
                 DataType.ARRAY,
                 element_type=DataType.VARCHAR,
-                max_capacity=schema.MAX_TAGS,
-                max_length=schema.TAG_KEY_BYTES,
+                max_capacity=MAX_TAGS,
+                max_length=TAG_KEY_BYTES,
             )
         else:
-            fields.add_field(schema.TAG_KEYS, DataType.VARCHAR, max_length=65535)
-        fields.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+            fields.add_field(TAG_KEYS, DataType.VARCHAR, max_length=65535)
+        fields.add_field("vector", DataType.FLOAT_VECTOR, dim=schema.dimension)
         self.run(
             "create_collection",
             collection_name=name,
@@ -97,10 +95,10 @@ class Client:
         )
 
     def prepare(self, name: str, indexes: list[dict[str, Any]]) -> None:
-        """Make the indexes that are missing, and load the collection; does nothing where all is done."""
-        there = set(self.run("list_indexes", collection_name=name))
+        """Create the missing indexes and load the collection; does nothing if both are done."""
+        existing = set(self.run("list_indexes", collection_name=name))
         for index in indexes:
-            if index["field_name"] not in there:
+            if index["field_name"] not in existing:
                 params = MilvusClient.prepare_index_params()
                 params.add_index(**index)
                 self.run("create_index", collection_name=name, index_params=params, timeout_factor=4)
@@ -138,7 +136,7 @@ class Client:
 
 
 def address(uri: str) -> str:
-    """Return what may be shown of a Milvus URI: no user, password or key. Raises UsageError for what is none."""
+    """Return a Milvus URI without user, password and key. Raises UsageError for an invalid one."""
     try:
         parts = urlsplit(uri)
         port = parts.port
@@ -153,5 +151,5 @@ def address(uri: str) -> str:
 
 
 def add_service(servicer: Any, server: grpc.Server) -> None:
-    """Let `server` answer Milvus' protocol by means of `servicer`."""
+    """Serve Milvus' protocol from `server` with `servicer`."""
     add_MilvusServiceServicer_to_server(servicer, server)

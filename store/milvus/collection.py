@@ -1,4 +1,4 @@
-"""One collection in a Milvus: rows in, rows and neighbours out."""
+"""One collection in a Milvus: writes rows, returns rows and neighbours."""
 
 import math
 import time
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.errors import ModelMismatch
 from embeddings.models.identity import ModelIdentity
 from store.milvus.backend import Backend
-from store.milvus.filters import Where, as_written, literals, tag_name
+from store.milvus.filters import RowFilter, as_written, literals, tag_name
 from store.milvus.ranking import check_depth, nearest
 from store.milvus.schema import (
     KNOWN,
@@ -38,60 +37,66 @@ _MAX_TO_SCORE = 5000
 
 @dataclass(frozen=True)
 class EngineCollection:
-    """A collection in the engine, by its name there, and the space of its vectors."""
+    """A collection in the engine: its name there, and the space of its vectors."""
 
-    real: str
+    real_name: str
     space: VectorSpace
 
 
 @dataclass(frozen=True)
 class _Resolved:
-    """Where the name led when it was `asked` for, in seconds of the monotonic clock."""
+    """The collection that a name stood for at a `time` of the monotonic clock, in seconds."""
 
-    place: EngineCollection
-    asked: float
+    collection: EngineCollection
+    time: float
 
 
 class MilvusCollection:
-    """A collection that is at `place`; `moved` tells where the one called `name` is if that is elsewhere by now.
+    """The engine's `collection` under the name that a user gave it.
 
-    Reading stays with the collection that was opened. Writing follows the name: what is written while the name is given
-    to another collection goes to both, for nobody can tell whether those who build the other one have seen it. What the
-    name stands for is asked when a write is done, unless that was last done less than `alias_ttl` before: whoever
-    gives the name to another collection waits as long, and then looks for what came in between.
+    `successor` takes a real name, and returns the collection that the name stands for, None if that is still this one.
+
+    Reads stay with the collection that was opened. Writes follow the name: rows that are written while the name is
+    switched to another collection go to both, because nobody can tell whether the builders of the other one have seen
+    them. The name is resolved after a write, unless that was last done less than `alias_ttl` before; a switch waits
+    that long, and then looks for rows that came in between.
     """
 
     def __init__(
-        self, backend: Backend, name: str, place: EngineCollection, moved: Callable[[str], EngineCollection | None]
+        self,
+        backend: Backend,
+        name: str,
+        collection: EngineCollection,
+        successor: Callable[[str], EngineCollection | None],
     ) -> None:
         self.name = name
         self._backend = backend
-        self._led = _Resolved(place, -math.inf)
-        self._moved = moved
+        self._resolved = _Resolved(collection, -math.inf)
+        self._successor = successor
 
     @property
-    def real(self) -> str:
-        """Its name in the engine."""
-        return self._place.real
+    def real_name(self) -> str:
+        """The name in the engine."""
+        return self._current.real_name
 
     @property
-    def _place(self) -> EngineCollection:
-        return self._led.place
+    def _current(self) -> EngineCollection:
+        return self._resolved.collection
 
     @property
     def model(self) -> ModelIdentity:
-        return self._place.space.model
+        return self._current.space.model
 
     @property
     def projection(self) -> Projection | None:
-        return self._place.space.projection
+        return self._current.space.projection
 
     def upsert(self, rows: Sequence[Row]) -> None:
         rows = latest(rows)
-        self._follow(lambda place: self._upsert(place, rows))
+        self._write(lambda collection: self._upsert(collection, rows))
 
     def delete(self, ids: Sequence[str]) -> None:
-        self._follow(lambda place: self._delete(place, ids))
+        self._write(lambda collection: self._delete(collection, ids))
 
     def search(
         self,
@@ -103,142 +108,144 @@ class MilvusCollection:
         taken: TimeRange | None = None,
     ) -> list[list[Hit]]:
         check_depth(offset, limit)
-        where = Where(tags=tuple(tags), not_id=exclude, taken=_span(taken))
-        place = self._place  # one for all: what is written meanwhile may move it
-        queries = place.space.queries(vectors)
+        where = RowFilter(tags=tuple(tags), not_id=exclude, taken=_span(taken))
+        collection = self._current  # the same for all calls: a write meanwhile may follow the name elsewhere
+        queries = collection.space.queries(vectors)
         hits: list[list[Hit]] = []
         for start in range(0, len(queries), _QUERIES_PER_CALL):
-            hits += self._search(place, queries[start : start + _QUERIES_PER_CALL], limit, offset, where)
+            hits += self._search(collection, queries[start : start + _QUERIES_PER_CALL], limit, offset, where)
         return hits
 
     def fetch(self, ids: Sequence[str], with_vectors: bool = False) -> list[Row]:
-        return self._fetch(self._place, ids, with_vectors)
+        return self._fetch(self._current, ids, with_vectors)
 
     def browse(
         self, tag: str | None = None, offset: int = 0, limit: int = 100, taken: TimeRange | None = None
     ) -> list[Row]:
-        ids = self._backend.page(self.real, Where(tags=_one(tag), taken=_span(taken)), offset, limit)
+        where = RowFilter(tags=_tags(tag), taken=_span(taken))
+        ids = self._backend.page(self.real_name, where, offset, limit)
         return self.fetch([as_written(id_) for id_ in ids])
 
     def scan(self, with_vectors: bool = False) -> Iterator[Row]:
         fields = [*SCALARS, "vector"] if with_vectors else list(SCALARS)
-        return map(from_record, self._backend.scan(self.real, fields))
+        return map(from_record, self._backend.scan(self.real_name, fields))
 
     def known(self, source: str | None = None) -> Iterator[IndexedFile]:
-        return map(to_known, self._backend.select(self.real, list(KNOWN), Where(source=source), strong=True))
+        where = RowFilter(source=source)
+        return map(to_known, self._backend.select(self.real_name, list(KNOWN), where, strong=True))
 
     def lookup(self, ids: Sequence[str], strong: bool = True) -> dict[str, IndexedFile]:
-        found: dict[str, IndexedFile] = {}
-        for start in range(0, len(ids), self._backend.most_ids):
-            where = Where(ids=tuple(ids[start : start + self._backend.most_ids]))
-            records = self._backend.select(self.real, list(KNOWN), where, strong=strong)
-            found |= {known.id: known for known in map(to_known, records)}
-        return found
+        files: dict[str, IndexedFile] = {}
+        for start in range(0, len(ids), self._backend.max_ids):
+            where = RowFilter(ids=tuple(ids[start : start + self._backend.max_ids]))
+            records = self._backend.select(self.real_name, list(KNOWN), where, strong=strong)
+            files |= {file.id: file for file in map(to_known, records)}
+        return files
 
     def find_content(self, hashes: Sequence[str]) -> dict[str, Row]:
         ids: dict[str, str] = {}
         for start in range(0, len(hashes), _HASHES_PER_CALL):
-            where = Where(hashes=tuple(hashes[start : start + _HASHES_PER_CALL]))
-            records = self._backend.select(self.real, ["id", "content_hash"], where)
+            where = RowFilter(hashes=tuple(hashes[start : start + _HASHES_PER_CALL]))
+            records = self._backend.select(self.real_name, ["id", "content_hash"], where)
             ids |= {record["content_hash"]: as_written(record["id"]) for record in records}
         return {row.content_hash: row for row in self.fetch(list(ids.values()), with_vectors=True)}
 
     def count(self, tag: str | None = None, taken: TimeRange | None = None) -> int:
-        return self._backend.count(self.real, Where(tags=_one(tag), taken=_span(taken)))
+        return self._backend.count(self.real_name, RowFilter(tags=_tags(tag), taken=_span(taken)))
 
     def facets(self, tags: Sequence[str] = (), taken: TimeRange | None = None) -> dict[str, int]:
         counts: Counter[str] = Counter()
-        for record in self._backend.select(self.real, [TAG_KEYS], Where(tags=tuple(tags), taken=_span(taken))):
+        where = RowFilter(tags=tuple(tags), taken=_span(taken))
+        for record in self._backend.select(self.real_name, [TAG_KEYS], where):
             counts.update(record[TAG_KEYS])
         return {tag_name(key): count for key, count in counts.items()}
 
     def flush(self) -> None:
-        self._backend.run("flush", collection_name=self.real, timeout_factor=4)
+        self._backend.run("flush", collection_name=self.real_name, timeout_factor=4)
 
-    def _follow(self, write: Callable[[EngineCollection], None]) -> None:
-        """Write, and again for as long as the name stands for another collection when it is done."""
-        led = self._led
-        write(led.place)
-        while (now := self._leads_now(led)).place.real != led.place.real:
-            led = now
-            write(led.place)
+    def _write(self, write: Callable[[EngineCollection], None]) -> None:
+        """Write, and repeat the write for as long as the name stands for another collection afterwards."""
+        resolved = self._resolved
+        write(resolved.collection)
+        while (current := self._resolve(resolved)).collection.real_name != resolved.collection.real_name:
+            resolved = current
+            write(resolved.collection)
 
-    def _leads_now(self, led: _Resolved) -> _Resolved:
-        """Return where the name leads, asking unless `led` was asked for less than `alias_ttl` ago."""
-        asked = time.monotonic()
-        if asked - led.asked < self._backend.alias_ttl:
-            return led
-        led = self._led  # another thread may have asked meanwhile
-        if asked - led.asked >= self._backend.alias_ttl:
-            led = self._led = _Resolved(self._followed(led.place), asked)
-        return led
+    def _resolve(self, resolved: _Resolved) -> _Resolved:
+        """Return what the name stands for, asking the engine unless `resolved` is younger than `alias_ttl`."""
+        now = time.monotonic()
+        if now - resolved.time < self._backend.alias_ttl:
+            return resolved
+        resolved = self._resolved  # another thread may have asked meanwhile
+        if now - resolved.time >= self._backend.alias_ttl:
+            collection = resolved.collection
+            successor = self._successor(collection.real_name)
+            if successor is not None:
+                collection.space.check_successor(self.name, successor.space)
+            resolved = self._resolved = _Resolved(successor or collection, now)
+        return resolved
 
-    def _followed(self, place: EngineCollection) -> EngineCollection:
-        now = self._moved(place.real)
-        if now is None:
-            return place
-        if now.space.base.fingerprint != place.space.base.fingerprint:
-            raise ModelMismatch(
-                f"the collection {self.name!r} was made anew with another model meanwhile: run the same again",
-                field="collection",
-            )
-        return now
-
-    def _upsert(self, place: EngineCollection, rows: Sequence[Row]) -> None:
+    def _upsert(self, collection: EngineCollection, rows: Sequence[Row]) -> None:
         records = [to_record(row) for row in rows]
-        place.space.project_rows(records)
+        collection.space.project_rows(records)
         for row, record in zip(rows, records, strict=True):
-            check_record(row, record, place.space.model.dimension)
+            check_record(row, record, collection.space.model.dimension)
         for batch in batches(records):
             normalise(batch)
             for record in batch:
                 record[TAG_KEYS] = self._backend.pack_tags(record[TAG_KEYS])
-            self._backend.run("upsert", collection_name=place.real, data=batch)
-            self._backend.written(place.real, len(batch))
+            self._backend.run("upsert", collection_name=collection.real_name, data=batch)
+            self._backend.written(collection.real_name, len(batch))
 
-    def _delete(self, place: EngineCollection, ids: Sequence[str]) -> None:
+    def _delete(self, collection: EngineCollection, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _IDS_PER_CALL):
-            some = tuple(ids[start : start + _IDS_PER_CALL])
-            self._backend.run("delete", collection_name=place.real, filter=f"id in {literals(some)}")
-            self._backend.written(place.real, len(some))
+            batch = tuple(ids[start : start + _IDS_PER_CALL])
+            self._backend.run("delete", collection_name=collection.real_name, filter=f"id in {literals(batch)}")
+            self._backend.written(collection.real_name, len(batch))
 
-    def _fetch(self, place: EngineCollection, ids: Sequence[str], with_vectors: bool) -> list[Row]:
+    def _fetch(self, collection: EngineCollection, ids: Sequence[str], with_vectors: bool) -> list[Row]:
         fields = [*SCALARS, "vector"] if with_vectors else list(SCALARS)
-        found: dict[str, Row] = {}
+        rows: dict[str, Row] = {}
         for start in range(0, len(ids), _IDS_PER_CALL):
             records = self._backend.run(
                 "query",
-                collection_name=place.real,
+                collection_name=collection.real_name,
                 filter=f"id in {literals(tuple(ids[start : start + _IDS_PER_CALL]))}",
                 output_fields=fields,
             )
-            found |= {row.id: row for row in map(from_record, records)}
-        return [found[id_] for id_ in ids if id_ in found]
+            rows |= {row.id: row for row in map(from_record, records)}
+        return [rows[id_] for id_ in ids if id_ in rows]
 
     def _search(
-        self, place: EngineCollection, queries: np.ndarray, limit: int, offset: int, where: Where
+        self, collection: EngineCollection, queries: np.ndarray, limit: int, offset: int, where: RowFilter
     ) -> list[list[Hit]]:
-        hits = self._backend.search(place.real, queries, limit, offset, where)
-        if where.narrow and min(map(len, hits)) < limit:
-            hits = self._complete(place, queries, hits, limit, offset, where)
-        return [sorted(some, key=lambda hit: (-hit.score, hit.row.id)) for some in hits]
+        pages = self._backend.search(collection.real_name, queries, limit, offset, where)
+        if where.narrow and min(map(len, pages)) < limit:
+            pages = self._complete(collection, queries, pages, limit, offset, where)
+        return [sorted(page, key=lambda hit: (-hit.score, hit.row.id)) for page in pages]
 
     def _complete(
-        self, place: EngineCollection, queries: np.ndarray, hits: list[list[Hit]], limit: int, offset: int, where: Where
+        self,
+        collection: EngineCollection,
+        queries: np.ndarray,
+        pages: list[list[Hit]],
+        limit: int,
+        offset: int,
+        where: RowFilter,
     ) -> list[list[Hit]]:
-        """Score all rows that meet the conditions if a search missed some, as approximate indexes do for rare ones."""
-        there = self._backend.count(place.real, where)
-        if min(map(len, hits)) >= min(limit, there - offset) or there > _MAX_TO_SCORE:
-            return hits
-        ids = self._backend.page(place.real, where, 0, there)
-        rows = self._fetch(place, [as_written(id_) for id_ in ids], with_vectors=True)
+        """Score all rows that meet the conditions if the search missed some, as approximate indexes do."""
+        count = self._backend.count(collection.real_name, where)
+        if min(map(len, pages)) >= min(limit, count - offset) or count > _MAX_TO_SCORE:
+            return pages
+        ids = self._backend.page(collection.real_name, where, 0, count)
+        rows = self._fetch(collection, [as_written(id_) for id_ in ids], with_vectors=True)
         return [
-            nearest(query, rows, limit, offset) if len(some) < min(limit, len(rows) - offset) else some
-            for query, some in zip(queries, hits, strict=True)
+            nearest(query, rows, limit, offset) if len(page) < min(limit, len(rows) - offset) else page
+            for query, page in zip(queries, pages, strict=True)
         ]
 
 
-def _one(tag: str | None) -> tuple[str, ...]:
+def _tags(tag: str | None) -> tuple[str, ...]:
     return () if tag is None else (tag,)
 
 

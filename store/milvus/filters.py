@@ -1,4 +1,4 @@
-"""What a query may ask of a row, and how it is written so that a user's text is always taken literally."""
+"""The conditions of a query, written so that a user's text is always taken literally."""
 
 import re
 from dataclasses import dataclass
@@ -13,40 +13,40 @@ _STORED_ESCAPE = re.compile("\x1a([0-9a-f]{4})")
 
 
 @dataclass(frozen=True)
-class Where:
-    """Conditions that all must hold; an empty one is not asked. Tags and texts are as the user wrote them."""
+class RowFilter:
+    """Conditions that a row must meet, all of them; an empty one does not count. Texts are as the user wrote them."""
 
     tags: tuple[str, ...] = ()
     source: str | None = None
     hashes: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     not_id: str | None = None
-    taken: tuple[int, int] | None = None  # as rows keep times; the first is in, the second is not
+    taken: tuple[int, int] | None = None  # as rows store times: from the first on, before the second
 
     @property
     def narrow(self) -> bool:
-        """Whether few rows may meet the conditions, as an approximate index can miss."""
+        """Whether so few rows may meet the conditions that an approximate index can miss some."""
         return bool(self.tags) or self.taken is not None
 
 
 def storable(text: str) -> str:
-    """Return `text` without what stores cannot keep, such as the lone surrogates of file names that are no UTF-8."""
-    if text.isprintable():  # nearly all are, and this is quick to see
+    """Return `text` with escapes for the characters that engines cannot store, such as lone surrogates."""
+    if text.isprintable():  # true of nearly all texts, and quickly checked
         return text
-    return _NOT_STORABLE.sub(lambda found: f"\x1a{ord(found[0]):04x}", text)
+    return _NOT_STORABLE.sub(lambda match: f"\x1a{ord(match[0]):04x}", text)
 
 
 def as_written(stored: str) -> str:
     """Undo `storable`."""
     if "\x1a" not in stored:
         return stored
-    return _STORED_ESCAPE.sub(lambda found: chr(int(found[1], 16)), stored)
+    return _STORED_ESCAPE.sub(lambda match: chr(int(match[1], 16)), stored)
 
 
 def literal(text: str) -> str:
-    """Return `text` as a string of Milvus' filter language; only this function may put text into a filter.
+    """Return `text` as a string of Milvus' filter language. Only this function may put text into a filter.
 
-    The escapes are those that all engines know; every other character stands for itself.
+    All engines know these escapes; every other character stands for itself.
     """
     return f'"{storable(text).translate(_ESCAPES)}"'
 
@@ -56,19 +56,19 @@ def literals(texts: tuple[str, ...]) -> str:
     return f"[{', '.join(literal(text) for text in texts)}]"
 
 
-@lru_cache(10_000)  # a model knows some thousand names, and every row has a few of them
+@lru_cache(10_000)  # a model has some thousand names, and every row a few of them
 def tag_key(name: str) -> str:
-    """Return a tag's name in letters, digits and hyphens alone, in which no pattern or quote can hide."""
-    return _NOT_PLAIN.sub(lambda found: f"-{ord(found[0]):x}-", name) or _EMPTY
+    """Return a tag's name in letters, digits and hyphens only, so that it cannot contain a pattern or a quote."""
+    return _NOT_PLAIN.sub(lambda match: f"-{ord(match[0]):x}-", name) or _EMPTY
 
 
 def tag_name(key: str) -> str:
     """Undo `tag_key`."""
-    return "" if key == _EMPTY else _ENCODED.sub(lambda found: chr(int(found[1], 16)), key)
+    return "" if key == _EMPTY else _ENCODED.sub(lambda match: chr(int(match[1], 16)), key)
 
 
-def expression(where: Where) -> str:
-    """Write the conditions in the filter language."""
+def expression(where: RowFilter) -> str:
+    """Return the conditions in the filter language."""
     parts = [f'array_contains(tag_keys, "{tag_key(name)}")' for name in where.tags]
     if where.source is not None:
         parts.append(f"source == {literal(where.source)}")

@@ -1,4 +1,4 @@
-"""How collections are called: the name people use, the name in the store, and what the store says of the model."""
+"""Names and descriptions of collections: the name users see, the real name in the engine, the model of the vectors."""
 
 import json
 import re
@@ -19,19 +19,19 @@ _FINGERPRINT_ENDING = re.compile(r"_[0-9a-f]{12}$")
 
 @dataclass(frozen=True)
 class CollectionDescription:
-    """What a collection says of itself: the space of its vectors, and the model they came from (`base`)."""
+    """The space of a collection's vectors, and the model that they came from (`base`)."""
 
     model: ModelIdentity
     base: ModelIdentity
 
     @property
     def compact(self) -> bool:
-        """Whether there is a projection between the two."""
+        """Whether a projection lies between the two."""
         return self.model != self.base
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError unless `name` can be a collection of a user."""
+    """Raise UsageError unless `name` is valid for a user's collection."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"the collection name {name!r} is not possible: use a letter, then up to 99 letters, digits or underscores",
@@ -40,76 +40,87 @@ def check_name(name: str) -> None:
     if _FINGERPRINT_ENDING.search(name):
         raise UsageError(
             f"the collection name {name!r} is not possible: an underscore and 12 hexadecimal digits at the end "
-            "stand for a model",
+            "are reserved for the model",
             field="collection",
         )
 
 
 def real_name(name: str, model: ModelIdentity) -> str:
-    """Return the name in the store: vectors of two models never meet."""
+    """Return the name in the engine; it differs for each model, so that vectors of two models never mix."""
     return f"{name}_{model.fingerprint}"
 
 
 def axes_name(name: str, model: ModelIdentity) -> str:
-    """Return where the projection of a compact collection is kept; no user's collection can be called so."""
+    """Return the collection that holds the projection of a compact one; no user's collection can have this name."""
     return f"{axes_prefix(name)}{model.fingerprint}"
 
 
 def axes_prefix(name: str) -> str:
-    """Return how the collections that keep the projections of `name` begin; their fingerprint follows."""
+    """Return the beginning of the names of the collections that hold projections for `name`; a fingerprint follows."""
     return f"{name}_axes_"
 
 
 def is_real_name(real: str, name: str) -> bool:
-    """Return whether `real_name` gives this for `name` and some model."""
+    """Return whether `real` is what `real_name` returns for `name` and some model."""
     return real.startswith(f"{name}_") and _FINGERPRINT_ENDING.fullmatch(real, len(name)) is not None
 
 
-def description(model: ModelIdentity, base: ModelIdentity | None = None) -> str:
-    """Return what is written to a collection about its vectors: their space, and the model they were projected from."""
-    written = {DESCRIPTION: SCHEMA_VERSION, **_written(model)}
-    return json.dumps(written if base is None else {**written, "projected_from": _written(base)})
+def write_description(model: ModelIdentity, base: ModelIdentity | None = None) -> str:
+    """Return the text that describes a collection of vectors of `model`, which were projected from `base` if given."""
+    values = {DESCRIPTION: SCHEMA_VERSION, **_identity_values(model)}
+    return json.dumps(values if base is None else {**values, "projected_from": _identity_values(base)})
 
 
 def axes_description() -> str:
-    """Return what is written to a collection that keeps a projection."""
+    """Return the text that describes a collection that holds a projection."""
     return json.dumps({AXES: SCHEMA_VERSION})
 
 
 def read_description(text: str) -> CollectionDescription | None:
-    """Return what `description` wrote, or None for a collection that has no rows of ours."""
+    """Undo `write_description`; None for a collection that does not hold our rows."""
     try:
-        written = json.loads(text)
-        if written[DESCRIPTION] != SCHEMA_VERSION:
+        values = json.loads(text)
+        if values[DESCRIPTION] != SCHEMA_VERSION:
             return None
-        model = _read(written)
-        return CollectionDescription(model, _read(written["projected_from"]) if "projected_from" in written else model)
+        model = _identity(values)
+        return CollectionDescription(
+            model, _identity(values["projected_from"]) if "projected_from" in values else model
+        )
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def check_model(name: str, made: CollectionDescription, asked: ModelIdentity) -> None:
-    """Raise ModelMismatch, which says what to do, unless the collection takes the vectors of the model `asked`."""
-    if asked.fingerprint in (made.model.fingerprint, made.base.fingerprint):
+def check_model(name: str, description: CollectionDescription, model: ModelIdentity) -> None:
+    """Raise ModelMismatch, with advice, unless the collection accepts the vectors of `model`."""
+    base = description.base
+    if model.fingerprint in (description.model.fingerprint, base.fingerprint):
         return
-    made_with = made.base
-    if made_with.name == asked.name:
+    if base.name == model.name:
         message = (
-            f"the collection {name!r} was made with other weights or settings of {asked.name} "
-            f"({made_with.fingerprint}, now {asked.fingerprint}): "
-            "take those again, or index into another collection with --collection"
+            f"the collection {name!r} was made with other weights or settings of {model.name} "
+            f"({base.fingerprint}, now {model.fingerprint}): "
+            "use the earlier ones, or index into another collection with --collection"
         )
     else:
         message = (
-            f"the collection {name!r} was made with the model {made_with.name}, not {asked.name}: use "
-            f"--model {made_with.name} (or LOOKALIKE_MODEL), or index into another collection with --collection"
+            f"the collection {name!r} was made with the model {base.name}, not {model.name}: use "
+            f"--model {base.name} (or LOOKALIKE_MODEL), or index into another collection with --collection"
         )
     raise ModelMismatch(message, field="collection")
 
 
-def _written(model: ModelIdentity) -> dict[str, str | int]:
+def check_sibling(name: str, in_use: CollectionDescription, identity: ModelIdentity) -> None:
+    """Raise UsageError if a sibling with this identity would replace the collection in use or its full vectors."""
+    if identity.fingerprint in (in_use.model.fingerprint, in_use.base.fingerprint):
+        raise UsageError(
+            f"the collection {name!r} already has the vectors of {identity.name} ({identity.fingerprint})",
+            field="collection",
+        )
+
+
+def _identity_values(model: ModelIdentity) -> dict[str, str | int]:
     return {"model": model.name, "fingerprint": model.fingerprint, "dimension": model.dimension}
 
 
-def _read(written: Mapping[str, Any]) -> ModelIdentity:
-    return ModelIdentity(str(written["model"]), str(written["fingerprint"]), int(written["dimension"]))
+def _identity(values: Mapping[str, Any]) -> ModelIdentity:
+    return ModelIdentity(str(values["model"]), str(values["fingerprint"]), int(values["dimension"]))

@@ -1,4 +1,4 @@
-"""How a projection is kept: as rows of a collection of its own, beside the compact one, where every process finds it.
+"""Stores a projection as rows of its own collection beside the compact one, where every process finds it.
 
 Properties and descriptions of collections are too small for it: 128 axes of 1,280 numbers take 655,360 bytes.
 """
@@ -19,11 +19,11 @@ _AXIS = "axis "
 
 
 def write_projection(backend: Backend, collection: str, projection: Projection) -> None:
-    """Keep a projection in `collection`, made if it is not there; doing it again changes nothing."""
+    """Store a projection in `collection`, which is created if needed; a second time changes nothing."""
     if not backend.run("has_collection", collection_name=collection):
         backend.create(collection, projection.base.dimension, axes_description())
     backend.prepare(collection)
-    vectors = {_MEAN: projection.mean} | {f"{_AXIS}{place:05}": axis for place, axis in enumerate(projection.axes)}
+    vectors = {_MEAN: projection.mean} | {f"{_AXIS}{number:05}": axis for number, axis in enumerate(projection.axes)}
     records = [to_record(_row(id_, vector)) for id_, vector in vectors.items()]
     for batch in batches(records):
         for record in batch:
@@ -33,17 +33,17 @@ def write_projection(backend: Backend, collection: str, projection: Projection) 
     backend.run("flush", collection_name=collection, timeout_factor=4)
 
 
-def read_projection(backend: Backend, collection: str, made: CollectionDescription) -> Projection:
-    """Return the projection of a compact collection. Raises StoreUnavailable if it is not whole."""
+def read_projection(backend: Backend, collection: str, compact: CollectionDescription) -> Projection:
+    """Return the projection of a compact collection. Raises StoreUnavailable if it is damaged."""
     backend.prepare(collection)
-    found = {row["id"]: np.asarray(row["vector"], np.float32) for row in backend.scan(collection, ["id", "vector"])}
-    axes = [found[id_] for id_ in sorted(found) if id_.startswith(_AXIS)]
-    if _MEAN in found and axes:
-        projection = Projection(made.base, found[_MEAN], np.stack(axes))
-        if projection.identity == made.model:
+    vectors = {row["id"]: np.asarray(row["vector"], np.float32) for row in backend.scan(collection, ["id", "vector"])}
+    axes = [vectors[id_] for id_ in sorted(vectors) if id_.startswith(_AXIS)]
+    if _MEAN in vectors and axes:
+        projection = Projection(compact.base, vectors[_MEAN], np.stack(axes))
+        if projection.identity == compact.model:
             return projection
     raise StoreUnavailable(
-        f"the projection in {collection} is damaged, without which nothing can be searched in its compact collection: "
+        f"the projection in {collection} is damaged, and its compact collection cannot be searched without it: "
         "restore the store from a backup"
     )
 

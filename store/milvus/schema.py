@@ -1,8 +1,10 @@
-"""Rows as the store keeps them: which fields there are, how much they hold, and the way there and back."""
+"""The fields of rows in an engine: their names and sizes, and the conversion of rows to records and back."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from functools import lru_cache
 from itertools import starmap
 from typing import Any
@@ -16,7 +18,7 @@ from store.milvus.filters import as_written, storable, tag_key
 from store.projection import normalised
 from store.records import IndexedFile, Row, TimeRange
 
-# VARCHAR fields and the bytes of UTF-8 they hold; 65,535 is the most an engine allows
+# VARCHAR fields and the maximum bytes of UTF-8 in each; 65,535 is the maximum of the engines
 TEXTS = {"id": 512, "source": 8192, "path": 16384, "content_hash": 128, "tags": 65535, "meta": 65535}
 NUMBERS = ("phash", "width", "height", "bytes", "taken_at", "modified_at", "indexed_at")
 TAG_KEYS = "tag_keys"
@@ -26,40 +28,55 @@ SCALARS = (*TEXTS, *NUMBERS)
 KNOWN = ("id", "source", "path", "bytes", "modified_at", "content_hash")
 
 ROWS_PER_CALL = 1000
-BYTES_PER_CALL = 32_000_000  # a call may have 64 MB; numbers grow in transport
+BYTES_PER_CALL = 32_000_000  # a call may have 64 MB, and numbers grow in transport
 
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME = -(2**62)  # the oldest engine has no null
 _LAST_TIME = 2**62
 
-# `json.dumps` and `json.loads` take as long again for what they do around this
+# `json.dumps` and `json.loads` take twice as long as these
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 _from_json = json.JSONDecoder().raw_decode
 
 
+class TagKeyType(Enum):
+    """The type of the field by which rows are filtered by tag."""
+
+    ARRAY = auto()  # of VARCHAR
+    TEXT = auto()  # one VARCHAR, for engines without filters on arrays
+
+
+@dataclass(frozen=True)
+class CollectionSchema:
+    """The fields of a collection: texts with their maximum bytes, integers, tag keys and one vector."""
+
+    dimension: int
+    tag_keys: TagKeyType
+    texts: tuple[tuple[str, int], ...] = tuple(TEXTS.items())
+    integers: tuple[str, ...] = NUMBERS
+
+
 def check_row(row: Row, dimension: int) -> None:
-    """Raise UsageError for a row that cannot be stored whole, so that nothing is cut off or half written."""
+    """Raise UsageError for a row that cannot be stored whole, so that no row is truncated or half written."""
     check_record(row, to_record(row), dimension)
 
 
 def check_record(row: Row, record: Mapping[str, Any], dimension: int) -> None:
-    """Raise UsageError as `check_row` does, for a row whose record was made already."""
-    for field, most in TEXTS.items():
-        if (size := _bytes(record[field])) > most:
-            raise UsageError(
-                f"the {field} of {row.path!r} takes {size:,} bytes, and {most:,} are possible", field=field
-            )
+    """Raise UsageError as `check_row` does, for a row whose record exists already."""
+    for field, maximum in TEXTS.items():
+        if (size := _bytes(record[field])) > maximum:
+            raise UsageError(f"the {field} of {row.path!r} has {size:,} bytes; the maximum is {maximum:,}", field=field)
     lengths = [len(key) for key in record[TAG_KEYS]]
-    together = sum(lengths) + len(lengths) + 1
-    if len(row.tags) > MAX_TAGS or max(lengths, default=0) > TAG_KEY_BYTES or together > TEXTS["tags"]:
-        raise UsageError(f"{row.path!r} has too many or too long tags ({MAX_TAGS} are possible)", field="tags")
+    total = sum(lengths) + len(lengths) + 1
+    if len(row.tags) > MAX_TAGS or max(lengths, default=0) > TAG_KEY_BYTES or total > TEXTS["tags"]:
+        raise UsageError(f"{row.path!r} has too many or too long tags; the maximum is {MAX_TAGS}", field="tags")
     if record["vector"] is None or record["vector"].shape != (dimension,):
         raise UsageError(f"{row.path!r} has no vector of the collection's {dimension} dimensions", field="vector")
 
 
 def to_record(row: Row) -> dict[str, Any]:
-    """Return the values of a row's fields; tag keys are a list without repetitions, the vector is the row's own."""
+    """Return the values of a row's fields; tag keys are a list without duplicates, the vector is not copied."""
     indexed_at = row.indexed_at - _EPOCH_UTC
     return {
         **_texts(row),
@@ -76,7 +93,7 @@ def to_record(row: Row) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any]) -> Row:
-    """Undo `to_record`; the vector is None where it was not asked for."""
+    """Undo `to_record`; the vector is None if the record has none."""
     vector = record.get("vector")
     taken_at = record["taken_at"]
     return Row(
@@ -98,13 +115,13 @@ def from_record(record: Mapping[str, Any]) -> Row:
 
 
 def seconds_of(span: TimeRange) -> tuple[int, int]:
-    """Return a span as `taken_at` is kept: whole seconds, the first in it, the second after it."""
+    """Return a time range as `taken_at` is stored: whole seconds, the first inside it, the second after it."""
     start, end = (None if time is None else _seconds(time - _EPOCH) for time in (span.start, span.end))
     return _NO_TIME + 1 if start is None else start, _LAST_TIME if end is None else end
 
 
 def to_known(record: Mapping[str, Any]) -> IndexedFile:
-    """Return the part of a record that the ledger is made of."""
+    """Return the indexed file of a record."""
     return IndexedFile(
         id=as_written(record["id"]),
         source=as_written(record["source"]),
@@ -116,18 +133,18 @@ def to_known(record: Mapping[str, Any]) -> IndexedFile:
 
 
 def normalise(records: Sequence[dict[str, Any]]) -> None:
-    """Make the vectors of records have length one, all at once: one by one takes several times as long."""
+    """Scale the vectors of records to length one, all at once: one by one takes several times as long."""
     for record, vector in zip(records, normalised(np.stack([record["vector"] for record in records])), strict=True):
         record["vector"] = vector
 
 
 def latest(rows: Sequence[Row]) -> list[Row]:
-    """Return one row for each id, the last one given: engines differ in what they do with two in one call."""
+    """Return the last row of each id: engines differ in their treatment of duplicates within a call."""
     return list({row.id: row for row in rows}.values())
 
 
 def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Cut records into calls of a size that every engine takes."""
+    """Yield records in batches of a size that every engine accepts in one call."""
     batch: list[dict[str, Any]] = []
     size = 0
     for record in records:
@@ -157,7 +174,7 @@ def _tag(tag: Tag) -> str:
     return f"[{_quoted(tag.name)},{round(tag.confidence, 4)}{source}]"
 
 
-@lru_cache(10_000)  # as `tag_key` is
+@lru_cache(10_000)  # as for `tag_key`
 def _quoted(name: str) -> str:
     return _to_json(name)
 
@@ -180,5 +197,5 @@ def _bytes(text: str) -> int:
 
 
 def _seconds(since: timedelta) -> int:
-    """Return whole seconds, rounded down; a quarter of the time of dividing by one."""
+    """Return whole seconds, rounded down, in a quarter of the time that a division takes."""
     return 86_400 * since.days + since.seconds

@@ -1,1 +1,1 @@
-"""Milvus Lite: the engine that keeps collections in a directory of this machine."""
+"""Milvus Lite: the engine that stores collections in a directory on this machine."""

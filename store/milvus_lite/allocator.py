@@ -1,8 +1,8 @@
-"""Has the memory that Milvus Lite has freed given back to the system, where its allocators would keep it.
+"""Returns memory that Milvus Lite has freed to the system; its allocators would keep it.
 
-Rows pass through large buffers of Arrow, taken in one thread of Milvus Lite and freed in another. Arrow's own allocator
-(mimalloc) keeps those until the first thread asks for more. The C library gives large pieces back whoever frees them,
-but takes the largest one that was ever freed for the measure of large; and what is smaller stays in an arena for each
+Rows pass through large buffers of Arrow, allocated in one thread of Milvus Lite and freed in another. Arrow's own
+allocator (mimalloc) keeps those until the first thread asks for more. The C library returns large pieces at once, from
+any thread, but raises its threshold to the largest piece that was ever freed; smaller pieces stay in an arena for each
 thread.
 """
 
@@ -10,16 +10,15 @@ import ctypes
 import os
 import sys
 
-_LARGE = 1 << 20  # bytes, which the pages of Milvus Lite's files have
-_SPARE = 8 << 20  # bytes that an arena may keep at its end; less would cost system calls
+_LARGE = 1 << 20  # bytes, as the pages of Milvus Lite's files
+_SPARE = 8 << 20  # bytes that an arena may keep; fewer would cost system calls
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def free_at_once() -> None:
-    """Let freed pieces of 1 MiB and more go back at once, those of Arrow too.
+    """Return freed pieces of 1 MiB and more at once, those of Arrow too.
 
-    Arrow reads the environment when pyarrow is first imported, and never again. What it says of allocators already is
-    kept.
+    Arrow reads the environment when pyarrow is first imported, and never again. Variables that are already set stay.
     """
     set_option = _of_glibc("mallopt")
     if set_option is None:
@@ -32,7 +31,7 @@ def free_at_once() -> None:
 
 
 def trim() -> None:
-    """Give back what the C library's allocator keeps; nothing is done where it has no such function."""
+    """Return what the C library's allocator keeps; does nothing if it has no such function."""
     trimming = _of_glibc("malloc_trim")
     if trimming is not None:
         trimming(ctypes.c_size_t(0))

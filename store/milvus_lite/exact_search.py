@@ -1,7 +1,7 @@
-"""The rows of a Milvus Lite collection as they were at one time: filtered, counted, read and searched exactly.
+"""Filters, counts, reads and searches a snapshot of the rows of a Milvus Lite collection, exactly.
 
-Milvus Lite has no index here, so a search looks at every row either way; its own makes Python objects of every number
-of every vector it finds, which takes most of the time of a query.
+Milvus Lite has no index here, so every search scans all rows. Its own search turns every number of every vector that it
+returns into a Python object, which takes most of the time of a query.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,55 +15,55 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embeddings.utils import processors
-from store.milvus.filters import Where, storable, tag_key
+from store.milvus.filters import RowFilter, storable, tag_key
 from store.milvus.schema import SCALARS, TAG_KEYS, from_record
 from store.records import Hit, Row
 
-_BLOCK = 4096  # rows that are scored in one go: a copy of those that meet conditions takes 20 MB
-_KEPT = 4096  # rows that were found, about 2 kB each
+_BLOCK = 4096  # rows scored at a time: a copy of those that meet the conditions takes 20 MB
+_MAX_CACHED = 4096  # rows, about 2 kB each
 _Best = tuple[np.ndarray, np.ndarray]  # int64 rows and their float32 scores
 _NONE: _Best = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
 class LiteTable:
-    """Every row of a collection with all its fields, and which of them are `alive` (bool [rows]).
+    """Every row of a collection with all its fields; bool [rows] `alive` tells which of them exist.
 
-    `segments` are its parts that are in files: while they are the same, and nothing is written, so is all of it.
+    `segments` are the parts that are in files: while they are the same and nothing is written, the table is current.
     """
 
     segments: Sequence[pa.Table]
     table: pa.Table
     alive: np.ndarray
-    _found: dict[int, Row] = field(default_factory=dict, repr=False)  # by searches, which find some again and again
+    _cached: dict[int, Row] = field(default_factory=dict, repr=False)  # searches return some rows again and again
 
-    def of(self, segments: Sequence[Any]) -> bool:
-        """Return whether these are still the segments of the collection."""
+    def is_of(self, segments: Sequence[Any]) -> bool:
+        """Return whether the table has these segments."""
         return len(segments) == len(self.segments) and all(
             segment.table is table for segment, table in zip(segments, self.segments, strict=True)
         )
 
-    def matching(self, fields: list[str], where: Where) -> pa.Table:
+    def matching(self, fields: list[str], where: RowFilter) -> pa.Table:
         """Return some fields of the rows that meet the conditions."""
         return self.table.select(fields).filter(pa.array(self._meeting(where)))
 
     def parts(self, fields: list[str], size: int) -> Iterator[pa.Table]:
-        """Yield some fields of all rows, `size` rows at a time, of which only one part is copied."""
+        """Yield some fields of all rows, `size` rows at a time, copying one part at a time."""
         table = self.table.select(fields)
         for start in range(0, len(self.alive), size):
             yield table.slice(start, size).filter(pa.array(self.alive[start : start + size]))
 
-    def nearest(self, queries: np.ndarray, limit: int, offset: int, where: Where) -> list[list[Hit]]:
+    def nearest(self, queries: np.ndarray, limit: int, offset: int, where: RowFilter) -> list[list[Hit]]:
         """Return, for each query (float32 [queries, dimension]), a page of the rows that meet the conditions.
 
-        Those with the largest inner product come first, equal ones in the order of their ids. Vectors are left out.
+        The largest inner products come first, equal ones in the order of their ids. Rows have no vectors.
         """
         pages = [self._page(*best, limit, offset) for best in self._best(queries, offset + limit, where)]
-        rows = self._rows({place for page in pages for place, _ in page})
-        return [[Hit(rows[place], score) for place, score in page] for page in pages]
+        rows = self._rows({number for page in pages for number, _ in page})
+        return [[Hit(rows[number], score) for number, score in page] for page in pages]
 
-    def _best(self, queries: np.ndarray, depth: int, where: Where) -> list[_Best]:
-        """Return at least the best `depth` rows for each query, and all that score as the last one."""
+    def _best(self, queries: np.ndarray, depth: int, where: RowFilter) -> list[_Best]:
+        """Return the best `depth` rows for each query, and all with the same score as the last one."""
         meeting = self._meeting(where)
 
         def best_of(block: tuple[int, np.ndarray]) -> list[_Best]:
@@ -72,15 +72,15 @@ class LiteTable:
             return _best_of(vectors, wanted, start, queries, depth)
 
         if len(self.alive) <= _BLOCK:
-            found = [best_of(block) for block in self._blocks]
+            blocks = [best_of(block) for block in self._blocks]
         else:
             with ThreadPoolExecutor(processors(), "rows") as threads:
-                found = list(threads.map(best_of, self._blocks))
-        return [_merged(parts, depth) for parts in zip([_NONE] * len(queries), *found, strict=True)]
+                blocks = list(threads.map(best_of, self._blocks))
+        return [_merged(parts, depth) for parts in zip([_NONE] * len(queries), *blocks, strict=True)]
 
     @cached_property
     def _blocks(self) -> list[tuple[int, np.ndarray]]:
-        """The vectors, as float32 [rows, dimension] with the number of the first row, without a copy."""
+        """The vectors as float32 [rows, dimension], each block with the number of its first row; nothing is copied."""
         blocks, start = [], 0
         for chunk in self.table["vector"].chunks:
             vectors = chunk.flatten().to_numpy().reshape(-1, chunk.type.list_size)
@@ -97,18 +97,18 @@ class LiteTable:
         ranked = sorted(zip(rows.tolist(), scores.tolist(), strict=True), key=lambda hit: (-hit[1], self._ids[hit[0]]))
         return ranked[offset : offset + limit]
 
-    def _rows(self, places: set[int]) -> dict[int, Row]:
-        """Return rows by their places."""
-        rows = {place: row for place in places if (row := self._found.get(place))}
-        new = dict(self._read(sorted(places - rows.keys())))
-        if len(self._found) < _KEPT:
-            self._found.update(new)
+    def _rows(self, numbers: set[int]) -> dict[int, Row]:
+        """Return rows by their numbers."""
+        rows = {number: row for number in numbers if (row := self._cached.get(number))}
+        new = dict(self._read(sorted(numbers - rows.keys())))
+        if len(self._cached) < _MAX_CACHED:
+            self._cached.update(new)
         return rows | new
 
-    def _read(self, places: list[int]) -> Iterator[tuple[int, Row]]:
-        """Yield rows; taken from each batch by itself, which copies nothing else."""
-        wanted, start = np.array(places, np.int64), 0
-        for batch in self._shown:
+    def _read(self, numbers: list[int]) -> Iterator[tuple[int, Row]]:
+        """Yield rows, batch by batch, so that no other rows are copied."""
+        wanted, start = np.array(numbers, np.int64), 0
+        for batch in self._batches:
             here = wanted[(wanted >= start) & (wanted < start + batch.num_rows)]
             if len(here):
                 records = batch.take(pa.array(here - start)).to_pylist()
@@ -116,11 +116,11 @@ class LiteTable:
             start += batch.num_rows
 
     @cached_property
-    def _shown(self) -> list[pa.RecordBatch]:
+    def _batches(self) -> list[pa.RecordBatch]:
         return list(self.table.select(SCALARS).to_batches())
 
-    def _meeting(self, where: Where) -> np.ndarray:
-        """Return which rows are alive and meet the conditions."""
+    def _meeting(self, where: RowFilter) -> np.ndarray:
+        """Return which rows are alive and meet the conditions (bool [rows])."""
         meeting = self.alive
         for condition in _conditions(self.table, where):
             meeting = meeting & condition.to_numpy(zero_copy_only=False)
@@ -128,9 +128,9 @@ class LiteTable:
 
 
 def alive_rows(ids: pa.ChunkedArray, numbers: np.ndarray, removed: Mapping[str, int]) -> np.ndarray:
-    """Return which rows are the newest of their id, and not removed since (bool [rows]).
+    """Return which rows are the newest of their id and were not removed since (bool [rows]).
 
-    `numbers` (uint64 [rows]) count all writes; `removed` has the number of the last removal of ids.
+    `numbers` (uint64 [rows]) are the sequence numbers of the writes; `removed` has that of an id's last removal.
     """
     removals = pa.array(list(removed), pa.string())
     coded = pa.concat_arrays([ids.combine_chunks(), removals]).dictionary_encode()
@@ -141,11 +141,11 @@ def alive_rows(ids: pa.ChunkedArray, numbers: np.ndarray, removed: Mapping[str, 
 
 
 def _best_of(vectors: np.ndarray, wanted: np.ndarray, start: int, queries: np.ndarray, depth: int) -> list[_Best]:
-    """Return what is best for each query among the `wanted` of vectors whose first one is that of the row `start`."""
+    """Return the best rows for each query among the `wanted` vectors of a block that begins with the row `start`."""
     if not len(wanted):
         return [_NONE] * len(queries)
     scores = queries @ (vectors if len(wanted) == len(vectors) else vectors[wanted]).T
-    return [_top(wanted + start, some, depth) for some in scores]
+    return [_top(wanted + start, query_scores, depth) for query_scores in scores]
 
 
 def _merged(parts: Sequence[_Best], depth: int) -> _Best:
@@ -154,7 +154,7 @@ def _merged(parts: Sequence[_Best], depth: int) -> _Best:
 
 
 def _top(rows: np.ndarray, scores: np.ndarray, depth: int) -> _Best:
-    """Keep the best `depth`, and all that score as the last of them."""
+    """Return the best `depth` rows, and all with the same score as the last of them."""
     if len(scores) <= depth:
         return rows, scores
     least = np.partition(scores, len(scores) - depth)[len(scores) - depth]
@@ -162,7 +162,7 @@ def _top(rows: np.ndarray, scores: np.ndarray, depth: int) -> _Best:
     return rows[kept], scores[kept]
 
 
-def _conditions(rows: pa.Table, where: Where) -> Iterator[pa.ChunkedArray]:
+def _conditions(rows: pa.Table, where: RowFilter) -> Iterator[pa.ChunkedArray]:
     for name in where.tags:
         yield pc.match_substring(rows[TAG_KEYS], f" {tag_key(name)} ")
     if where.source is not None:

@@ -1,8 +1,8 @@
-"""Milvus Lite in this process: started on a directory, served on a private socket, and stopped.
+"""Runs Milvus Lite in this process: opens a directory, serves it on a private socket, and stops.
 
-This is the one module that looks inside milvus_lite, for two things its protocol does not give. An engine whose write
-failed must be let go without its usual last flush, which can delete a log that still holds rows. And a query turns
-every row, vector included, into Python objects, where reading a few columns takes a fiftieth of the time.
+This is the one module that uses the internals of milvus_lite, for two things that its protocol lacks. An engine whose
+write failed must be abandoned without its usual last flush, which can delete a log that still holds rows. And a query
+turns every row, vector included, into Python objects; reading a few columns takes a fiftieth of that time.
 """
 
 import errno
@@ -23,49 +23,46 @@ from store.milvus.client import add_service
 from store.milvus.schema import SCALARS, TAG_KEYS
 from store.milvus_lite.exact_search import LiteTable, alive_rows
 
-# a failed call comes back as an error; what goes wrong in the background is still logged
+# failed calls raise errors anyway; errors in the background are still logged
 logging.getLogger("milvus_lite").setLevel(logging.ERROR)
 logging.getLogger("milvus_lite.adapter").setLevel(logging.CRITICAL)
 
 _MESSAGE_BYTES = 256 * 1024 * 1024
-_THREADS = 2  # calls come one at a time
+_THREADS = 2  # calls are serialised
 
 
 class LiteEngine:
-    """A running Milvus Lite; `uri` is where it answers. No other process can open its directory meanwhile."""
+    """A running Milvus Lite, reachable at `uri`. No other process can open its directory meanwhile."""
 
     def __init__(self, directory: Path) -> None:
-        """Open the directory, made if it is not there, with all that was acknowledged before a crash."""
-        # a socket in a directory of our own: unlike a port, no other user of the machine can reach it
+        """Open the directory, which is created if needed, with all writes acknowledged before a crash."""
+        # a socket in a private directory: other users of the machine could reach a port
         self._socket = _private_folder()
         try:
             self._database = _open(directory)
         except BaseException:
             shutil.rmtree(self._socket, ignore_errors=True)
             raise
-        _remove_half_made(directory)
+        _remove_incomplete(directory)
         self.uri = f"unix:{self._socket / 'milvus'}"
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="milvus-lite")
         options = [(f"grpc.max_{way}_message_length", _MESSAGE_BYTES) for way in ("receive", "send")]
-        # a client that has nothing to say asks every 10 s whether we are there: without this, gRPC hangs up and says so
+        # an idle client pings every 10 s; without this option gRPC closes the connection and logs it
         options += [("grpc.http2.max_ping_strikes", 0)]
         self._server = grpc.server(self._pool, options=options)
         add_service(MilvusServicer(self._database), self._server)
         self._server.add_insecure_port(self.uri)
         self._server.start()
 
-    def rows(self, collection: str, known: LiteTable | None = None) -> LiteTable:
-        """Return every row of a collection; `known` ones are taken if nothing was written since they were read.
-
-        Raises NotFound.
-        """
+    def read_table(self, collection: str, cached: LiteTable | None = None) -> LiteTable:
+        """Return every row of a collection: the `cached` table if it is still current. Raises NotFound."""
         try:
             opened = self._database.get_collection(collection)
         except CollectionNotFoundError as error:
-            raise NotFound("the collection is not there any more", field="collection") from error
+            raise NotFound("the collection no longer exists", field="collection") from error
         segments, deletions = opened._read_snapshot()
-        if known is not None and known.of(segments):
-            return known
+        if cached is not None and cached.is_of(segments):
+            return cached
         recent = opened._memtable
         tables = [segment.table for segment in segments]
         fields = ["id", "_seq", *[field for field in (*SCALARS, TAG_KEYS, "vector") if field != "id"]]
@@ -76,12 +73,12 @@ class LiteEngine:
         return LiteTable(tables, table, alive_rows(table["id"], table["_seq"].to_numpy(), removed))
 
     def close(self) -> None:
-        """Write everything to its place and release the directory."""
+        """Write everything to disk and release the directory."""
         self._stop_serving()
         self._database.close()
 
     def abandon(self) -> None:
-        """Release the directory as a crash would: what was acknowledged is in the log, and the next engine reads it."""
+        """Release the directory as a crash would: acknowledged writes are in the log, which the next engine reads."""
         self._stop_serving()
         for collection in self._database._collections.values():
             collection._wait_for_bg()  # files must not change under the next engine
@@ -89,7 +86,7 @@ class LiteEngine:
 
     def _stop_serving(self) -> None:
         self._server.stop(grace=1).wait()
-        self._pool.shutdown(wait=True)  # a call that nobody waits for any more may still be writing
+        self._pool.shutdown(wait=True)  # a call that timed out may still be writing
         shutil.rmtree(self._socket, ignore_errors=True)
 
 
@@ -99,7 +96,7 @@ def _open(directory: Path) -> MilvusLite:
     except DataDirLockedError as error:
         raise DataDirectoryLocked(
             f"the data directory {directory} is in use by {_holder(directory / 'LOCK')}: "
-            "stop that first, or give this one a directory of its own with LOOKALIKE_DATA"
+            "stop that first, or set LOOKALIKE_DATA to another directory"
         ) from error
     except OSError as error:
         raise _unusable(f"the data directory {directory}", error, "LOOKALIKE_DATA") from error
@@ -114,14 +111,14 @@ def _private_folder() -> Path:
 
 def _unusable(what: str, error: OSError, variable: str) -> StoreUnavailable:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"no room left on the disk of {what}: make room and try again")
+        return DiskFull(f"no space left on the disk of {what}: free some and try again")
     return StoreUnavailable(
         f"{what} cannot be used ({error.strerror}): make it writable, or choose another with {variable}"
     )
 
 
 def _holder(lock: Path) -> str:
-    """Return who holds a lock file, as far as the system tells."""
+    """Return which process holds a lock file, if the system tells."""
     inode = lock.stat().st_ino
     try:
         locks = Path("/proc/locks").read_text().splitlines()
@@ -134,8 +131,8 @@ def _holder(lock: Path) -> str:
     return "another process"
 
 
-def _remove_half_made(directory: Path) -> None:
-    """Remove collections whose making was cut short: they hold nothing, and would be in the way of the next attempt."""
+def _remove_incomplete(directory: Path) -> None:
+    """Remove collections whose creation was cut short: they hold no rows and would block the next attempt."""
     for collection in (directory / "collections").iterdir():
         if not (collection / "schema.json").exists():
             shutil.rmtree(collection)

@@ -1,4 +1,4 @@
-"""Compact collections in every store: projected on the way in, switched to as a whole, and never mixed."""
+"""Siblings in every store, compact ones and those of another model: switched to as a whole, and never mixed."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -51,7 +51,7 @@ def name(store: Store) -> Iterator[str]:
 
 @ON_SERVER
 def test_a_compact_collection_takes_full_vectors_and_its_own(store: Store, name: str) -> None:
-    compact = store.create_sibling(name, FLAT)
+    compact = store.create_sibling(name, FLAT.identity, FLAT)
     assert store.open(name).model == MODEL and compact.count() == 0
     compact.upsert(list(store.open(name).scan(with_vectors=True)))
     assert store.open(name).projection is None
@@ -83,7 +83,7 @@ def test_a_compact_collection_takes_full_vectors_and_its_own(store: Store, name:
 @ON_SERVER
 def test_those_who_opened_before_the_switch_read_the_old_and_write_to_both(store: Store, name: str) -> None:
     early, another = store.open(name, MODEL), store.open(name, MODEL)
-    compact = store.create_sibling(name, FLAT)
+    compact = store.create_sibling(name, FLAT.identity, FLAT)
     compact.upsert(list(early.scan(with_vectors=True)))
     store.switch(name, compact)
     assert found(early, RED, 1) == ["red"]
@@ -99,7 +99,7 @@ def test_those_who_opened_before_the_switch_read_the_old_and_write_to_both(store
 
 def test_there_and_back(store: Store, name: str) -> None:
     assert store.full(name) is None and store.drop_beside(name) == []
-    store.switch(name, store.create_sibling(name, FLAT))
+    store.switch(name, store.create_sibling(name, FLAT.identity, FLAT))
     full = store.full(name)
     assert full is not None and full.count() == 3 and store.open(name).count() == 0
     store.switch(name, full)
@@ -109,20 +109,67 @@ def test_there_and_back(store: Store, name: str) -> None:
 
 
 def test_building_again_leaves_nothing_of_the_last_attempt(store: Store, name: str) -> None:
-    store.create_sibling(name, FLAT).upsert([row("half", RED)])
-    assert store.create_sibling(name, FLAT).count() == 0
-    again = store.create_sibling(name, OTHER_AXES)
+    store.create_sibling(name, FLAT.identity, FLAT).upsert([row("half", RED)])
+    assert store.create_sibling(name, FLAT.identity, FLAT).count() == 0
+    again = store.create_sibling(name, OTHER_AXES.identity, OTHER_AXES)
     store.switch(name, again)
     assert [info.model for info in store.drop_beside(name)] == [MODEL]
 
 
 def test_what_is_dropped_is_gone_with_what_is_beside_it(store: Store, name: str) -> None:
-    store.switch(name, store.create_sibling(name, FLAT))
+    store.switch(name, store.create_sibling(name, FLAT.identity, FLAT))
     store.drop(name)
     with pytest.raises(NotFound):
         store.open(name)
     again = store.create(name, MODEL)
     assert again.count() == 0 and store.full(name) is None
+
+
+@ON_SERVER
+def test_a_sibling_of_another_model_takes_the_place_of_the_one_in_use(store: Store, name: str) -> None:
+    early = store.open(name, MODEL)
+    sibling = store.create_sibling(name, OTHER)
+    assert (sibling.name, sibling.model, sibling.projection, sibling.count()) == (name, OTHER, None, 0)
+    sibling.upsert([row("red", GREEN), row("orange", ORANGE)])
+    assert store.open(name).model == MODEL and store.open(name).count() == 3
+    store.switch(name, sibling)
+    assert store.open(name, OTHER).model == OTHER and found(store.open(name), GREEN, 1) == ["red"]
+    with pytest.raises(ModelMismatch):
+        store.open(name, MODEL)
+    assert found(early, RED, 1) == ["red"]
+    for write in (lambda: early.upsert([row("late", BLUE)]), lambda: early.delete(["red"])):
+        with pytest.raises(ModelMismatch, match="switched to another model"):
+            write()
+    assert sorted(file.id for file in store.open(name).known()) == ["orange", "red"]
+    assert store.full(name) is None
+    assert [(info.model, info.count) for info in store.drop_beside(name)] == [(MODEL, 3)]
+    assert store.drop_beside(name) == [] and store.open(name).count() == 2
+
+
+@ON_SERVER
+def test_a_new_sibling_replaces_what_attempts_left_and_keeps_full_vectors(store: Store, name: str) -> None:
+    store.create_sibling(name, OTHER).upsert([row("half", RED)])
+    compact = store.create_sibling(name, FLAT.identity, FLAT)
+    assert store.create_sibling(name, OTHER).count() == 0
+    with pytest.raises(NotFound):
+        compact.count()
+    store.switch(name, store.create_sibling(name, FLAT.identity, FLAT))
+    full = store.full(name)
+    assert full is not None and (full.model, full.count()) == (MODEL, 3)
+    for identity in (MODEL, FLAT.identity):
+        with pytest.raises(UsageError, match="already has the vectors"):
+            store.create_sibling(name, identity)
+    assert sorted(info.model.name for info in store.drop_beside(name)) == ["resnet50", "toy"]
+    for use in (lambda: store.create_sibling("nosuch", OTHER), lambda: store.drop_beside("nosuch")):
+        with pytest.raises(NotFound):
+            use()
+
+
+def test_a_collection_is_dropped_with_its_siblings_of_other_models(store: Store, name: str) -> None:
+    sibling = store.create_sibling(name, OTHER)
+    store.drop(name)
+    with pytest.raises(NotFound):
+        sibling.count()
 
 
 def test_a_compact_collection_can_be_made_by_its_name(store: Store, name: str) -> None:
@@ -136,7 +183,7 @@ def test_a_new_process_finds_the_projection(request: pytest.FixtureRequest, tmp_
     uri = request.getfixturevalue("milvus_uri") if engine == "server" else ""
     with open_store(uri, "", tmp_path, 30.0) as store:
         store.create("kept", MODEL).upsert([row("red", RED)])
-        compact = store.create_sibling("kept", FLAT)
+        compact = store.create_sibling("kept", FLAT.identity, FLAT)
         compact.upsert([row("red", RED), row("orange", ORANGE)])
         store.switch("kept", compact)
     with open_store(uri, "", tmp_path, 30.0) as store:

@@ -21,7 +21,8 @@ from embeddings.models.identity import ModelIdentity
 from store import open_store
 from store.base import Collection
 from store.milvus.backend import Backend
-from store.milvus.naming import description, real_name
+from store.milvus.naming import real_name, write_description
+from store.milvus.schema import normalised
 from store.milvus.server_backend import ServerBackend
 from store.milvus.store import MilvusStore
 from store.milvus_lite.backend import LiteBackend
@@ -225,7 +226,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
 
 
 def test_a_crash_between_collection_and_name_heals(backend: Backend) -> None:
-    backend.create(real_name("halfway", MODEL), MODEL.dimension, description(MODEL))
+    backend.create(real_name("halfway", MODEL), MODEL.dimension, write_description(MODEL))
     store = MilvusStore(backend)
     assert "halfway" not in [info.name for info in store.collections()]
     collection = store.create("halfway", MODEL)

@@ -35,7 +35,7 @@ def client(store: MemoryStore, tmp_path) -> Iterator[ApiClient]:
 def switch(store: MemoryStore) -> Collection:
     """Make the collection compact and return the full one as somebody opened it before."""
     full = store.open("photos")
-    compact = store.create_sibling("photos", FLAT)
+    compact = store.create_sibling("photos", FLAT.identity, FLAT)
     compact.upsert(list(full.scan(with_vectors=True)))
     store.switch("photos", compact)
     return full

@@ -109,7 +109,7 @@ def test_what_is_written_and_removed_meanwhile_is_not_lost_and_does_not_come_bac
 
 def test_rows_that_do_not_arrive_stop_the_switch(store):
     task = Compaction(
-        store, "photos", 2, lambda stage, *_: stage == "check" and store.others("photos")[0].delete(["07"])
+        store, "photos", 2, lambda stage, *_: stage == "check" and store.siblings("photos")[0].delete(["07"])
     )
     with pytest.raises(StoreUnavailable, match="1 rows did not arrive"):
         task.build()
@@ -124,9 +124,9 @@ def test_what_was_stopped_is_begun_anew(store):
     task = Compaction(store, "photos", 2, stop)
     with pytest.raises(KeyboardInterrupt):
         task.build()
-    assert store.open("photos").model == TOY and len(store.others("photos")) == 1
+    assert store.open("photos").model == TOY and len(store.siblings("photos")) == 1
     task.abandon()
-    assert store.others("photos") == [] and ids(store.open("photos")) == numbers()
+    assert store.siblings("photos") == [] and ids(store.open("photos")) == numbers()
     again = Compaction(store, "photos", 2, quiet)
     again.build()
     again.switch()

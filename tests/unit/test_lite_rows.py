@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from embeddings.tagging.tag import Tag
-from store.milvus.filters import Where
+from store.milvus.filters import RowFilter
 from store.milvus.schema import NUMBERS, SCALARS, TAG_KEYS
 from store.milvus_lite import exact_search
 from store.milvus_lite.exact_search import LiteTable, alive_rows
@@ -33,16 +33,16 @@ def rows(parts: tuple[int, ...] = (2, 3, 1)) -> LiteTable:
 
 
 def found(
-    some: LiteTable, queries: np.ndarray, limit: int, offset: int = 0, where: Where | None = None
+    some: LiteTable, queries: np.ndarray, limit: int, offset: int = 0, where: RowFilter | None = None
 ) -> list[list[str]]:
-    pages = some.nearest(queries, limit, offset, where or Where())
+    pages = some.nearest(queries, limit, offset, where or RowFilter())
     return [[hit.row.id for hit in page] for page in pages]
 
 
 @pytest.mark.parametrize("parts", [(6,), (2, 3, 1), (1, 1, 1, 1, 1, 1)])
 def test_the_nearest_come_first_and_equal_ones_by_their_ids(parts: tuple[int, ...]) -> None:
     assert found(rows(parts), RIGHT, 10) == [["a", "b", "d", "c", "e"]]
-    (page,) = rows(parts).nearest(RIGHT, 3, 0, Where())
+    (page,) = rows(parts).nearest(RIGHT, 3, 0, RowFilter())
     assert [hit.score for hit in page] == pytest.approx([1.0, 0.6, 0.6])
     assert [hit.row.tags for hit in page] == [(Tag(f"tag of {id_}", 0.5),) for id_ in ("a", "b", "d")]
     assert all(hit.row.vector is None for hit in page)
@@ -50,12 +50,12 @@ def test_the_nearest_come_first_and_equal_ones_by_their_ids(parts: tuple[int, ..
 
 @pytest.mark.parametrize("kept", [0, 3, 100])
 def test_rows_that_are_found_again_are_the_same(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
-    monkeypatch.setattr(exact_search, "_KEPT", kept)
+    monkeypatch.setattr(exact_search, "_MAX_CACHED", kept)
     some = rows()
     for _ in range(2):
         assert found(some, RIGHT, 2) == [["a", "b"]]
         assert found(some, UP, 4) == [["c", "b", "d", "a"]]
-    first, again = some.nearest(RIGHT, 1, 0, Where()), some.nearest(RIGHT, 1, 0, Where())
+    first, again = some.nearest(RIGHT, 1, 0, RowFilter()), some.nearest(RIGHT, 1, 0, RowFilter())
     assert (first[0][0].row is again[0][0].row) == bool(kept)
 
 
@@ -70,12 +70,12 @@ def test_each_query_has_its_own_answer() -> None:
 
 
 def test_conditions_are_met_by_living_rows_alone() -> None:
-    assert found(rows(), RIGHT, 5, where=Where(tags=("cat",))) == [["b", "c"]]
-    assert found(rows(), RIGHT, 5, where=Where(tags=("dog", "big cat"))) == [["a", "d", "e"]]
-    assert found(rows(), RIGHT, 5, where=Where(not_id="a", taken=(0, 5))) == [["b", "d", "c"]]
-    assert found(rows(), RIGHT, 5, where=Where(ids=("dead",))) == [[]]
-    assert rows().matching(["id"], Where(hashes=("b", "dead", "none")))["id"].to_pylist() == ["b"]
-    assert rows().matching(["id"], Where(source="e"))["id"].to_pylist() == ["e"]
+    assert found(rows(), RIGHT, 5, where=RowFilter(tags=("cat",))) == [["b", "c"]]
+    assert found(rows(), RIGHT, 5, where=RowFilter(tags=("dog", "big cat"))) == [["a", "d", "e"]]
+    assert found(rows(), RIGHT, 5, where=RowFilter(not_id="a", taken=(0, 5))) == [["b", "d", "c"]]
+    assert found(rows(), RIGHT, 5, where=RowFilter(ids=("dead",))) == [[]]
+    assert rows().matching(["id"], RowFilter(hashes=("b", "dead", "none")))["id"].to_pylist() == ["b"]
+    assert rows().matching(["id"], RowFilter(source="e"))["id"].to_pylist() == ["e"]
 
 
 def test_parts_leave_out_what_is_dead() -> None:
@@ -90,9 +90,9 @@ def test_rows_are_those_of_their_segments() -> None:
             self.table = table
 
     segments = [Segment(table) for table in some.segments]
-    assert some.of(segments)
-    assert not some.of(segments[:-1])
-    assert not some.of([*segments[:-1], Segment(some.table.slice(5))])
+    assert some.is_of(segments)
+    assert not some.is_of(segments[:-1])
+    assert not some.is_of([*segments[:-1], Segment(some.table.slice(5))])
 
 
 def test_nothing_is_found_among_no_rows() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.milvus.filters import Where, as_written, expression, literal, literals, storable, tag_key, tag_name
+from store.milvus.filters import RowFilter, as_written, expression, literal, literals, storable, tag_key, tag_name
 
 any_text = st.text(st.characters(codec=None))
 
@@ -66,11 +66,11 @@ def test_tag_keys_can_be_read() -> None:
 
 
 def test_conditions_are_joined() -> None:
-    where = Where(tags=("a b", "c"), source="/x", hashes=("1", '"'), not_id="i")
+    where = RowFilter(tags=("a b", "c"), source="/x", hashes=("1", '"'), not_id="i")
     assert expression(where) == (
         'array_contains(tag_keys, "a-20-b") and array_contains(tag_keys, "c") '
         r'and source == "/x" and content_hash in ["1", "\""] and id != "i"'
     )
-    assert expression(Where(taken=(-5, 10))) == "taken_at >= -5 and taken_at < 10"
-    assert expression(Where()) == ""
+    assert expression(RowFilter(taken=(-5, 10))) == "taken_at >= -5 and taken_at < 10"
+    assert expression(RowFilter()) == ""
     assert literals(()) == "[]"

@@ -5,7 +5,7 @@ import pytest
 from embeddings.errors import ModelMismatch
 from embeddings.models.identity import ModelIdentity
 from store.milvus.client import address
-from store.milvus.naming import CollectionDescription, check_model, description, read_description, real_name
+from store.milvus.naming import CollectionDescription, check_model, read_description, real_name, write_description
 from store.milvus.server_backend import indexes
 
 TOY = ModelIdentity("toy", "0123456789ab", 3)
@@ -13,9 +13,9 @@ TOY = ModelIdentity("toy", "0123456789ab", 3)
 
 def test_a_collection_carries_its_model() -> None:
     assert real_name("family", TOY) == "family_0123456789ab"
-    assert read_description(description(TOY)) == CollectionDescription(TOY, TOY)
+    assert read_description(write_description(TOY)) == CollectionDescription(TOY, TOY)
     odd = ModelIdentity('resnet50@/path/"w".safetensors', "0123456789ab", 3)
-    assert read_description(description(odd)) == CollectionDescription(odd, odd)
+    assert read_description(write_description(odd)) == CollectionDescription(odd, odd)
 
 
 @pytest.mark.parametrize("text", ["", "my photos", "{}", "[]", '{"lookalike": 2}', '{"lookalike": 1, "model": "x"}'])
