@@ -1,4 +1,4 @@
-"""The picture files behind rows: reading the right ones, keeping uploads and thumbnails."""
+"""Reads the image files of rows, after checking that they are still the same, and stores uploads and thumbnails."""
 
 import hashlib
 import os
@@ -14,14 +14,14 @@ from embeddings.utils import storage_error, write_atomically
 from store.locations import UPLOAD, display_path, file_path, upload_path, uploads_folder
 from store.records import Row
 
-_GONE = "the file of this picture is gone; index its folder again"
-_ELSEWHERE = "this picture is not on the service's machine, which shows only what it has there"
-_CHANGED = "the file of this picture has changed since it was indexed; index its folder again"
+_GONE = "the file of this image no longer exists; index its folder again"
+_ELSEWHERE = "this image is not on the service's machine, and only images there can be shown"
+_CHANGED = "the file of this image has changed since it was indexed; index its folder again"
 
 
 @dataclass(frozen=True)
 class StagedUpload:
-    """An upload that is on the data directory's disk but not yet in its place."""
+    """An upload that is written to the data directory but not yet in its final place."""
 
     path: Path
     content_hash: str
@@ -29,22 +29,21 @@ class StagedUpload:
 
 
 class ImageFiles:
-    """The files under the data directory that the service keeps, and the user's own, which are only read."""
+    """The files that the service stores under the data directory, and the user's own, which are only read."""
 
     def __init__(self, data: Path, max_bytes: int) -> None:
         self._data = data
         self._max_bytes = max_bytes
 
     def read(self, collection: str, row: Row) -> bytes:
-        """Return the bytes of an indexed picture.
+        """Return the bytes of an indexed image.
 
-        Raises NotFound if the file is gone, in a bucket, or no longer the one that was indexed, FileUnreadable,
-        ImageTooLarge.
+        Raises NotFound if the file no longer exists, is in a bucket or has changed; FileUnreadable; ImageTooLarge.
         """
         with self._opened(collection, row) as file:
             size = os.fstat(file.fileno()).st_size
             if size > self._max_bytes:
-                raise ImageTooLarge(f"the file has {size:,} bytes, {self._max_bytes:,} are allowed")
+                raise ImageTooLarge(f"the file has {size:,} bytes; at most {self._max_bytes:,} are allowed")
             try:
                 data = file.read(self._max_bytes + 1)
             except OSError as error:
@@ -54,7 +53,7 @@ class ImageFiles:
         return data
 
     def open(self, collection: str, row: Row) -> BufferedReader:
-        """Return the file of an indexed picture, open at its start, after making sure that it is still the same.
+        """Return the file of an indexed image, open at its start, after checking that it is still the same.
 
         Raises NotFound as `read` does, FileUnreadable.
         """
@@ -82,7 +81,7 @@ class ImageFiles:
             raise FileUnreadable(f"{display_path(row)} cannot be read: {error}") from error
 
     def stage(self, source: BinaryIO, collection: str) -> StagedUpload:
-        """Copy an upload next to its later place. Raises DiskFull or StoreUnavailable."""
+        """Copy an upload to a temporary file beside its final place. Raises DiskFull or StoreUnavailable."""
         folder = self._uploads(collection)
         path = folder
         try:
@@ -96,7 +95,7 @@ class ImageFiles:
             raise storage_error(error, folder) from error
 
     def keep(self, staged: StagedUpload, collection: str, row_id: str) -> None:
-        """Give a staged upload its place, replacing what was there."""
+        """Move a staged upload to its final place, replacing an earlier file."""
         path = upload_path(row_id, self._uploads(collection))
         try:
             staged.path.replace(path)
@@ -104,23 +103,23 @@ class ImageFiles:
             raise storage_error(error, path) from error
 
     def discard(self, staged: StagedUpload) -> None:
-        """Remove a staged upload that was not kept."""
+        """Remove a staged upload that is not needed."""
         staged.path.unlink(missing_ok=True)
 
     def remove(self, collection: str, row: Row) -> None:
-        """Remove an upload's file; a file in a user's own folder is never touched."""
+        """Remove an upload's file; files in the user's own folders are never touched."""
         if row.source == UPLOAD:
             upload_path(row.id, self._uploads(collection)).unlink(missing_ok=True)
 
     def thumbnail(self, content_hash: str) -> bytes | None:
-        """Return the kept thumbnail of these contents, None if there is none yet."""
+        """Return the stored thumbnail of a content, None if there is none yet."""
         try:
             return self._thumbnail_path(content_hash).read_bytes()
         except FileNotFoundError:
             return None
 
     def keep_thumbnail(self, content_hash: str, data: bytes) -> None:
-        """Keep a thumbnail."""
+        """Store a thumbnail."""
         write_atomically(self._thumbnail_path(content_hash), data)
 
     def remove_thumbnail(self, content_hash: str) -> None:
@@ -135,17 +134,17 @@ class ImageFiles:
 
 
 def _copy(source: BinaryIO, target: IO[bytes]) -> tuple[str, int]:
-    """Copy everything; return the SHA-256 and the number of the bytes."""
+    """Copy the whole file; return the SHA-256 and the number of its bytes."""
     digest = hashlib.sha256()
     source.seek(0)
-    while part := source.read(1 << 20):
-        digest.update(part)
-        target.write(part)
+    while block := source.read(1 << 20):
+        digest.update(block)
+        target.write(block)
     return digest.hexdigest(), target.tell()
 
 
 def _open(path: Path) -> BufferedReader:
-    """Return a regular file, open; opening never waits, whatever has taken the file's place."""
+    """Return a regular file, open; never blocks, even if a pipe has replaced the file. Raises ValueError."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -154,7 +153,7 @@ def _open(path: Path) -> BufferedReader:
 
 
 def _is_same(file: BufferedReader, row: Row) -> bool:
-    """Return whether a file is the one that was indexed: size and change time say so, or else its bytes."""
+    """Return whether a file is the one that was indexed, by size and change time, or else by its bytes."""
     state = os.fstat(file.fileno())
     if state.st_size != row.bytes:
         return False

@@ -1,8 +1,8 @@
-"""Where a row's image is, and how its path is written as text that every store takes.
+"""Locates the image of a row, and converts paths to text that every store accepts and back.
 
 A row's `source` is UPLOAD, the absolute path of a folder or of a list of images, or the address of a bucket. Its `path`
-is relative to the source (to the folder of a list), with '/' between the parts; a list may also name absolute paths and
-addresses. Both are kept as `to_text` gives them.
+is relative to the source (to the folder of a list), with '/' between the parts; a list may also have absolute paths and
+addresses. Both are stored as `to_text` returns them.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from urllib.parse import unquote
 from store.records import Row
 
 UPLOAD = "upload"
-LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # how the names of lists of images end
+LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # suffixes of lists of images
 URL_LISTS = (".txt", ".urls")
 
-# With two letters at least, which tells it from a drive of Windows.
+# a scheme has at least two letters, unlike a drive of Windows
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
-# Python holds a byte that is not UTF-8 as a lone surrogate, which no protocol carries; these private characters stand
-# for the same 128 bytes.
+# Python represents a byte that is not UTF-8 as a lone surrogate, which no protocol carries; these private characters
+# represent the same 128 bytes
 _SURROGATES = range(0xDC80, 0xDD00)
 _SHIFT = 0x100000
 _TO_PRIVATE = {code: code + _SHIFT for code in _SURROGATES}
@@ -30,14 +30,14 @@ _NOT_TEXT = re.compile("[\ud800-\udfff\U0010dc80-\U0010dcff]")
 
 
 def to_text(path: str) -> str:
-    """Return the operating system's `path` as valid Unicode text; `from_text` gives it back."""
+    """Return the operating system's `path` as valid Unicode text; `from_text` undoes it."""
     if path.isascii():
         return path
     return "".join(_escaped(c) if ord(c) in _TO_SURROGATE else c for c in path).translate(_TO_PRIVATE)
 
 
 def _escaped(character: str) -> str:
-    """Return a private character that is really in a file name as its bytes, so that it is not taken for ours."""
+    """Return a private character that is part of a file name as its bytes, so that it is not mistaken for ours."""
     return "".join(chr(0xDC00 + byte) for byte in character.encode())
 
 
@@ -50,18 +50,18 @@ def from_text(text: str) -> str:
 
 def scheme(text: str) -> str | None:
     """Return the scheme of an address in lower case, None for a path."""
-    found = _ADDRESS.match(text)
-    return found[1].lower() if found else None
+    match = _ADDRESS.match(text)
+    return match[1].lower() if match else None
 
 
 def folder_source(folder: str) -> str:
-    """Return what rows of a folder have as their source: its path, marked where it could be taken for a list's."""
+    """Return the `source` of a folder's rows: its path, with a slash if it could be mistaken for a list."""
     text = to_text(folder)
     return f"{text}/" if _is_list(text) else text
 
 
 def located(source: str, path: str) -> str:
-    """Return the absolute path of a row's image, or its address if it is not a file of this machine."""
+    """Return the absolute path of a row's image, or its address if it is not a file on this machine."""
     if source in ("", UPLOAD):
         return path
     if not _is_list(source):
@@ -73,45 +73,45 @@ def located(source: str, path: str) -> str:
 
 
 def file_of(address: str) -> str:
-    """Return the path in a file:// address, in which anything may be percent-encoded."""
+    """Return the path in a file:// address, percent-decoded."""
     _, _, path = from_text(address).split("://", 1)[1].partition("/")
     return to_text(unquote(f"/{path}", errors="surrogateescape"))
 
 
 def display_path(row: Row) -> str:
-    """Return the path that people are shown."""
+    """Return the path that users see."""
     return shown(row.source, row.path)
 
 
 def shown(source: str, path: str) -> str:
-    """Return the path that people are shown for a file of a source."""
+    """Return the path that users see for a file of a source."""
     return readable(located(source, path))
 
 
 def readable(text: str) -> str:
-    """Return a text of `to_text` as people are shown it, with a placeholder for each byte that is not UTF-8."""
+    """Return a text of `to_text` for users, with a placeholder for each byte that is not UTF-8."""
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def uploads_folder(data: Path, collection: str) -> Path:
-    """Return where the pictures that were uploaded to a collection are kept."""
+    """Return the folder of the images that were uploaded to a collection."""
     return data / "uploads" / collection
 
 
 def upload_path(row_id: str, uploads: Path) -> Path:
-    """Return where the bytes of an uploaded picture are kept; an id is never used as a file name itself."""
+    """Return the path of an uploaded image; the id itself is never used as a file name."""
     return uploads / hashlib.sha256(row_id.encode()).hexdigest()
 
 
 def file_path(row: Row, uploads: Path) -> Path | None:
-    """Return the file of a row, None if it is elsewhere; `uploads` is the folder of its collection's uploads."""
+    """Return the file of a row, None if it is not on this machine; `uploads` is its collection's folder of uploads."""
     if row.source == UPLOAD:
         return upload_path(row.id, uploads)
     return local_file(row.source, row.path)
 
 
 def local_file(source: str, path: str) -> Path | None:
-    """Return the file behind a source's path, None if it is not one of this machine."""
+    """Return the file of a source's path, None if it is not on this machine."""
     location = located(source, path)
     return None if source == UPLOAD or scheme(location) else Path(from_text(location))
 

@@ -1,4 +1,4 @@
-"""The values that a collection keeps and gives back, and what every store can do."""
+"""The values that a collection stores and returns."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,9 +11,9 @@ from embeddings.tagging.tag import Tag
 
 @dataclass(frozen=True)
 class Row:
-    """One indexed picture.
+    """One indexed image.
 
-    `vector` is float32 [dimension], L2-normalised, or None where it was not asked for. `taken_at` is naive local time,
+    `vector` is float32 [dimension], L2-normalised, or None if it was not requested. `taken_at` is naive local time,
     `modified_at` the file's change time in nanoseconds since 1970, `indexed_at` is in UTC.
     """
 
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Hit:
-    """A search result; `score` is cosine similarity, higher is nearer; its row comes without the vector."""
+    """A search result; `score` is cosine similarity, higher is nearer; the row has no vector."""
 
     row: Row
     score: float
@@ -43,7 +43,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class IndexedFile:
-    """What the collection knows of one file: enough to tell whether it must be read again."""
+    """The stored state of one file: enough to tell whether it must be indexed again."""
 
     id: str
     source: str
@@ -55,9 +55,9 @@ class IndexedFile:
 
 @dataclass(frozen=True)
 class TimeRange:
-    """Times of taking, by the camera's clock: from `start` on and before `end`; None: open on that side.
+    """Times of taking, by the camera's clock: from `start` on and before `end`; None leaves that side open.
 
-    A picture that does not say when it was taken is in no span, not even in one that is open on both sides.
+    An image without a time of taking is in no range, not even in one that is open on both sides.
     """
 
     start: datetime | None = None

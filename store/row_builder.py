@@ -1,4 +1,4 @@
-"""How a row comes to be: from an embedded file, or from the row of another file with the same bytes."""
+"""Builds a row from an embedded file, or from the row of another file with the same bytes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from store.records import Row
 
 @dataclass(frozen=True)
 class FileInfo:
-    """One file: where it is (as text that a collection keeps), the SHA-256 and number of its bytes, its change time."""
+    """One file: its location as stored text, the SHA-256 and number of its bytes, its change time."""
 
     source: str
     path: str
@@ -30,7 +30,7 @@ def row_id(source: str, path: str) -> str:
 def embedded_row(
     identity: str, info: FileInfo, embedding: Embedding, tags: tuple[Tag, ...], meta: Mapping[str, Any] | None = None
 ) -> Row:
-    """Return the row of a file that was embedded now."""
+    """Return the row of a newly embedded file."""
     return Row(
         id=identity,
         source=info.source,
@@ -50,7 +50,7 @@ def embedded_row(
 
 
 def copied_row(identity: str, info: FileInfo, original: Row, meta: Mapping[str, Any] | None = None) -> Row:
-    """Return the row of a file whose bytes another row, `original`, has: everything but place and time is the same."""
+    """Return the row of a file with the same bytes as `original`; only location and times differ."""
     return replace(
         original,
         id=identity,

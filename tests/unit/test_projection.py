@@ -51,7 +51,7 @@ def test_axes_are_the_directions_of_most_variance_divided_by_a_part_of_their_dev
 def test_what_cannot_be_fitted_is_refused_in_a_sentence():
     moments = Moments(FLAT)
     moments.add(crossed()[:12])  # all in one plane
-    with pytest.raises(UsageError, match="differ in 1 directions only, which cannot give 2 dimensions"):
+    with pytest.raises(UsageError, match="span only 1 directions, too few for 2 dimensions"):
         moments.projection(2)
     few = Moments(FLAT)
     few.add(crossed()[:9])
