@@ -33,7 +33,8 @@ class Rebuild:
     out are not in the new version; `left_behind` has them by their ids. `listener` is called again and again with the
     progress. An empty new version is filled by `build`; one that has rows already goes on from `resume`:
 
-        >>> rebuild = Rebuild(store, collection, store.create_sibling(collection.name, identity, projection), list, listener)
+        >>> sibling = store.create_sibling(collection.name, identity, projection)
+        >>> rebuild = Rebuild(store, collection, sibling, list, listener)
         >>> rebuild.build()
         >>> rebuild.catch_up()
         >>> rebuild.verify()

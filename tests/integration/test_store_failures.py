@@ -22,7 +22,6 @@ from store import open_store
 from store.base import Collection
 from store.milvus.backend import Backend
 from store.milvus.naming import real_name, write_description
-from store.milvus.schema import normalised
 from store.milvus.server_backend import ServerBackend
 from store.milvus.store import MilvusStore
 from store.milvus_lite.backend import LiteBackend
