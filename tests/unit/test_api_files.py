@@ -164,7 +164,7 @@ def test_a_file_that_is_not_the_same_any_more(indexed: tuple[ApiClient, Path]) -
         assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (404, "not_found", "id")
         assert "changed since it was indexed" in answer.json()["detail"]
     file.unlink()
-    assert "gone" in client.get(ADDRESS).json()["detail"]
+    assert "no longer exists" in client.get(ADDRESS).json()["detail"]
     os.mkfifo(file)
     assert client.get(ADDRESS).json()["code"] == "file_unreadable"
 

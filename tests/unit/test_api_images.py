@@ -268,7 +268,7 @@ def test_a_file_that_is_gone(folder_client: tuple[ApiClient, Path]) -> None:
     file.unlink()
     answer = client.get("/v1/images/folder-1/thumbnail")
     assert (answer.status_code, answer.json()["field"]) == (404, "id")
-    assert "gone" in answer.json()["detail"]
+    assert "no longer exists" in answer.json()["detail"]
 
 
 def test_a_picture_in_a_bucket_is_found_but_not_shown(tmp_path: Path) -> None:
