@@ -1,7 +1,9 @@
 # make run PHOTOS=~/Pictures   sets everything up, indexes the folder and serves it
-# make test                    sets everything up and runs all tests
-# make lint                    format, lint, types and layers
+# make test                    sets everything up and runs all tests but the long random ones
+# make test-fast               the unit tests alone, in under a minute
 # make test-long               the long random versions of the tests
+# make coverage                which lines the unit tests reach, in their processes too
+# make lint                    format, lint, types and imports
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +11,7 @@ BIN    := $(VENV)/bin
 PHOTOS ?=
 PORT   ?= 8000
 
-.PHONY: run test test-long lint clean
+.PHONY: run test test-fast test-long coverage lint clean
 
 run: $(VENV)/.run
 	@$(BIN)/lookalike run --port $(PORT) $(if $(PHOTOS),"$(PHOTOS)")
@@ -18,8 +20,17 @@ run: $(VENV)/.run
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
 
+test-fast: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit
+
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow --timeout 1800
+
+coverage: $(VENV)/.test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m "not slow" tests/unit
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
