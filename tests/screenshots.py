@@ -1,9 +1,9 @@
-"""Take the pictures of the page that the documents show, from the real service in a real Chromium.
+"""Take the screenshots of the documentation, from the real service in a real Chromium.
 
     python tests/screenshots.py /home/ann
 
-HOME is a folder that is not there yet: its name is seen in the pictures, and it is removed at the end. It gets the
-photos of `make run` with a few copies, and a library with two damaged files.
+HOME must not exist: it is created, filled with the photos of `make run`, a few copies and a library with two damaged
+files, and removed at the end. Its path is visible in the screenshots.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.ExifTags import Base
 from playwright.sync_api import Browser, Page, expect
-from support.browser import PICTURES_ARE_THERE, chromium
+from support.browser import IMAGES_LOADED, chromium
 from support.page_photos import PACKAGED, write_copies, write_more
 
 from cli.run import DEMO_PHOTOS
@@ -40,7 +40,7 @@ QUALITY = 82
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
     home = parser.parse_args().home
@@ -49,14 +49,14 @@ def main() -> None:
         write_pictures(home / "Pictures")
         write_more(home / "holidays")
         with service(home) as address, chromium() as browser:
-            at_a_desk(browser, address, home / "Pictures" / "chelsea small.jpg")
+            on_a_desktop(browser, address, home / "Pictures" / "chelsea small.jpg")
             on_a_phone(browser, address)
     finally:
         shutil.rmtree(home)
 
 
 def write_pictures(folder: Path) -> None:
-    """Write the demo's photos as JPEGs, and three copies: one exact, one cut, one small."""
+    """Write the demo's photos as JPEGs, and three copies: one exact, one cropped, one small."""
     folder.mkdir()
     for name in DEMO_PHOTOS:
         day = Image.Exif()
@@ -67,7 +67,7 @@ def write_pictures(folder: Path) -> None:
 
 @contextmanager
 def service(home: Path) -> Iterator[str]:
-    """Run `lookalike run` on the photos and give its address."""
+    """Run `lookalike run` on the photos and yield its address."""
     settings = {"LOOKALIKE_DATA": str(home / "data"), "LOOKALIKE_LIBRARIES": f"holidays={home / 'holidays'}"}
     process = subprocess.Popen(
         [COMMAND, "run", home / "Pictures", "--port", "0"],
@@ -85,51 +85,51 @@ def service(home: Path) -> Iterator[str]:
         process.communicate()
 
 
-def at_a_desk(browser: Browser, address: str, query: Path) -> None:
-    """Search, narrow down, index and look for duplicates."""
+def on_a_desktop(browser: Browser, address: str, query: Path) -> None:
+    """Search, filter, index and scan for duplicates."""
     with page_of(browser, DESK) as page:
         page.goto(address)
-        keep(page, "start")
+        save(page, "start")
         page.set_input_files("#picture", query)
         wait_for_results(page)
-        keep(page, "search")
-        page.get_by_role("button", name="Search for a part").click()
-        keep(page, "part")
+        save(page, "search")
+        page.get_by_role("button", name="Select an area").click()
+        save(page, "part")
         page.goto(address)
         page.locator(".grid .card", has_text="chelsea.jpg").click()
         wait_for_results(page)
         page.goto(f"{page.url}&only=animal&min=0.2")
         wait_for_results(page)
-        keep(page, "narrow")
+        save(page, "narrow")
         page.get_by_role("link", name="Indexing").click()
         for number, library in enumerate(("Pictures", "holidays"), 1):
             page.get_by_role("combobox", name="Library").select_option(library)
             page.get_by_role("button", name="Start indexing").click()
             expect(page.get_by_role("button", name="Run again")).to_have_count(number, timeout=1000 * JOB_SECONDS)
-        keep(page, "jobs")
+        save(page, "jobs")
         page.get_by_role("link", name="2 failures").click()
         expect(page.locator("table")).to_be_visible()
-        keep(page, "failures")
+        save(page, "failures")
         page.get_by_role("link", name="Duplicates").click()
-        expect(page.locator(".progress")).to_contain_text("Last looked", timeout=1000 * JOB_SECONDS)
+        expect(page.locator(".progress")).to_contain_text("Last full scan", timeout=1000 * JOB_SECONDS)
         page.reload()
         expect(page.locator(".group").first).to_be_visible()
-        keep(page, "duplicates")
+        save(page, "duplicates")
 
 
 def on_a_phone(browser: Browser, address: str) -> None:
-    """Begin, and look at one picture."""
+    """Show the start page and one picture."""
     with page_of(browser, PHONE) as page:
         page.goto(address)
-        keep(page, "phone-start")
+        save(page, "phone-start")
         page.locator(".grid .card", has_text="motorcycle_left").click()
         wait_for_results(page)
-        keep(page, "phone-picture")
+        save(page, "phone-picture")
 
 
 @contextmanager
 def page_of(browser: Browser, size: dict[str, object]) -> Iterator[Page]:
-    """Give a new window of a size."""
+    """Yield a new window of a size."""
     context = browser.new_context(locale="en-US", timezone_id="UTC", **size)
     try:
         yield context.new_page()
@@ -138,14 +138,14 @@ def page_of(browser: Browser, size: dict[str, object]) -> Iterator[Page]:
 
 
 def wait_for_results(page: Page) -> None:
-    """Return when look-alikes are shown."""
-    expect(page.locator(".search .heading .quiet")).to_contain_text("nearest first")
+    """Wait until similar pictures are shown."""
+    expect(page.locator(".search .heading .muted")).to_contain_text("most similar first")
 
 
-def keep(page: Page, name: str) -> None:
-    """Keep what is to be seen, once its pictures are there."""
+def save(page: Page, name: str) -> None:
+    """Save a screenshot after all visible images have loaded."""
     page.wait_for_load_state("networkidle")
-    page.wait_for_function(PICTURES_ARE_THERE)
+    page.wait_for_function(IMAGES_LOADED)
     shot = IMAGES / f"{name}.png"
     page.screenshot(path=shot, animations="disabled")
     Image.open(shot).convert("RGB").save(shot.with_suffix(".webp"), quality=QUALITY, method=6)

@@ -1,119 +1,121 @@
-// Starts the page: gives every view an address, and keeps the views of the way back.
-import { addressesIn, parameters } from "./lib/urls.js";
+// Starts the page: maps each address to a view and caches views for the back button.
+import { pageUrls, parameters } from "./lib/urls.js";
 import * as api from "./lib/api.js";
 import { browse } from "./views/browse.js";
-import { nameWindow } from "./lib/dom.js";
+import { setWindowTitle } from "./lib/dom.js";
 import { duplicates } from "./views/duplicates.js";
-import { indexing } from "./views/jobs.js";
-import { takePictures } from "./components/picture-input.js";
+import { jobs } from "./views/jobs.js";
+import { listenForPictures } from "./components/picture-input.js";
 import { job } from "./views/job.js";
-import { kept as keptGroups } from "./views/decisions.js";
+import { decisions } from "./views/decisions.js";
 import { search } from "./views/search.js";
-import { askForKey } from "./components/sign-in.js";
+import { showSignIn } from "./components/sign-in.js";
 
-const KEPT_VIEWS = 30;
+const MAX_CACHED_VIEWS = 30;
 const main = document.querySelector("#main");
 const collectionSelect = document.querySelector("#collection");
-const kept = new Map(); // history entry -> its view, so that the way back is instant and keeps its place
-const pictures = new Map(); // name in the address -> File; a picture of the user's own is never stored
-const offers = new Map(); // search -> the tags offered to narrow it down
+const viewCache = new Map(); // history entry -> its view, so that going back is instant and keeps its place
+const localFiles = new Map(); // name in the address -> File; the user's own pictures are never stored
+const suggestedTags = new Map(); // address of a search -> tags suggested as filters
 let current = null;
 
 const newName = () => Date.now().toString(36) + Math.random().toString(36).slice(2, 6);
 const isSearch = (params) => ["id", "picture", "url"].some((name) => params.has(name));
+const currentUrls = () => pageUrls(parameters().get("collection"));
 
 function viewOf(params) {
   switch (params.get("view")) {
-    case "duplicates": return params.has("kept") ? keptGroups : duplicates;
-    case "indexing": return params.has("job") ? job : indexing;
+    case "duplicates": return params.has("kept") ? decisions : duplicates;
+    case "indexing": return params.has("job") ? job : jobs;
     default: return isSearch(params) ? search : browse;
   }
 }
 
-// What a view is made with; a view may listen to "shown" and "left" on its node.
+// Returns the node of the view; it receives the events "shown" and "left".
 function render() {
-  const params = parameters();
-  const context = { to: addressesIn(params.get("collection")), go, pictures, offers, forget: () => kept.clear() };
-  return viewOf(params)(params, context);
+  const context = {
+    urlFor: currentUrls(), navigate, localFiles, suggestedTags, clearViewCache: () => viewCache.clear(),
+  };
+  return viewOf(parameters())(parameters(), context);
 }
 
-function leave() {
+function leaveView() {
   Object.assign(current, { scroll: scrollY, focused: document.activeElement });
   current.node.dispatchEvent(new Event("left"));
 }
 
-function dressHeader() {
+function updateHeader() {
   const params = parameters();
-  const to = addressesIn(params.get("collection"));
-  document.querySelector(".brand").href = to({});
+  const urlFor = currentUrls();
+  document.querySelector(".brand").href = urlFor({});
   for (const link of document.querySelectorAll("nav a")) {
     const { view } = link.dataset;
-    link.href = to({ view });
+    link.href = urlFor({ view });
     if (view === (params.get("view") ?? "")) link.setAttribute("aria-current", isSearch(params) ? "true" : "page");
     else link.removeAttribute("aria-current");
   }
-  document.querySelector(".chooser").hidden = Boolean(main.querySelector(".hero"));
-  collectionSelect.value = params.get("collection") ?? collectionSelect.dataset.usual ?? "";
+  document.querySelector(".chooser").hidden = Boolean(main.querySelector(".search-form"));
+  collectionSelect.value = params.get("collection") ?? collectionSelect.dataset.default ?? "";
 }
 
-function show() {
+function showView() {
   const key = history.state?.key ?? newName();
   history.replaceState({ key }, "");
-  const from = document.activeElement?.dataset?.focus;
-  const back = kept.get(key);
-  current = back ?? { node: render(), scroll: 0 };
-  kept.delete(key); // the Map keeps the order of use: the view used longest ago goes first
-  kept.set(key, current);
-  if (kept.size > KEPT_VIEWS) kept.delete(kept.keys().next().value);
+  const focusName = document.activeElement?.dataset?.focus;
+  const cached = viewCache.get(key);
+  current = cached ?? { node: render(), scroll: 0 };
+  viewCache.delete(key); // the Map is ordered by use: the least recently used view is evicted first
+  viewCache.set(key, current);
+  if (viewCache.size > MAX_CACHED_VIEWS) viewCache.delete(viewCache.keys().next().value);
   main.replaceChildren(current.node);
-  dressHeader();
+  updateHeader();
   scrollTo(0, current.scroll);
-  const same = from && main.querySelector(`[data-focus="${CSS.escape(from)}"]`);
-  (back?.focused ?? same ?? main.querySelector("h1")).focus({ preventScroll: true });
-  nameWindow(main.querySelector("h1").textContent);
+  const sameControl = focusName && main.querySelector(`[data-focus="${CSS.escape(focusName)}"]`);
+  (cached?.focused ?? sameControl ?? main.querySelector("h1")).focus({ preventScroll: true });
+  setWindowTitle(main.querySelector("h1").textContent);
   current.node.dispatchEvent(new Event("shown"));
 }
 
-function go(address) {
-  leave();
+function navigate(address) {
+  leaveView();
   history.pushState(null, "", address);
-  show();
+  showView();
 }
 
-function searchWith(file) {
+function searchByFile(file) {
   const name = newName();
-  pictures.set(name, file);
-  go(addressesIn(parameters().get("collection"))({ picture: name }));
+  localFiles.set(name, file);
+  navigate(currentUrls()({ picture: name }));
 }
 
-const searchAt = (url) => go(addressesIn(parameters().get("collection"))({ url }));
+const searchByUrl = (url) => navigate(currentUrls()({ url }));
 
-function follow(event) {
+function followLink(event) {
   const link = event.target.closest("a");
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   if (link.origin !== location.origin || link.pathname !== "/" || link.target) return;
   event.preventDefault();
   if (link.hash) main.focus();
-  else go(link.href);
+  else navigate(link.href);
 }
 
-async function offerCollections() {
-  const { collections, default: usual } = await api.collections();
+async function loadCollections() {
+  const { collections, default: defaultName } = await api.collections();
   if (collections.length < 2) return;
   collectionSelect.append(...collections.map(({ name, count }) => new Option(`${name} (${count.toLocaleString()})`, name)));
-  collectionSelect.dataset.usual = usual;
-  collectionSelect.value = parameters().get("collection") ?? usual;
+  collectionSelect.dataset.default = defaultName;
+  collectionSelect.value = parameters().get("collection") ?? defaultName;
   collectionSelect.onchange = () => {
     const view = parameters().get("view");
-    go(addressesIn(collectionSelect.value)({ view: view === "indexing" ? null : view }));
+    navigate(pageUrls(collectionSelect.value)({ view: view === "indexing" ? null : view }));
   };
   document.querySelector("#collection-choice").hidden = false;
 }
 
 history.scrollRestoration = "manual";
-addEventListener("keyneeded", askForKey);
-addEventListener("popstate", () => { leave(); show(); });
-addEventListener("click", follow);
-takePictures(searchWith, searchAt);
-show();
-offerCollections().catch(() => {}); // without the list there is nothing to choose from; the view says what is wrong
+addEventListener("keyrequired", showSignIn);
+addEventListener("popstate", () => { leaveView(); showView(); });
+addEventListener("click", followLink);
+listenForPictures(searchByFile, searchByUrl);
+showView();
+loadCollections().catch(() => {}); // without the list there is nothing to choose; the view shows the error

@@ -1,4 +1,4 @@
-"""The web page in a real browser on the real service: searching, narrowing down, browsing, a picture's own page."""
+"""The web page in a real browser on the real service: searching, filtering, browsing, the view of one picture."""
 
 import re
 from pathlib import Path
@@ -29,29 +29,29 @@ def names(page: Page) -> list[str]:
 
 
 def wait_for_results(page: Page) -> list[str]:
-    expect(page.locator(".search .heading .quiet")).to_contain_text("nearest first")
+    expect(page.locator(".search .heading .muted")).to_contain_text("most similar first")
     return names(page)
 
 
-def test_a_picture_is_searched_by_and_its_part(window, page_stand):
+def test_search_by_a_picture_and_by_an_area_of_it(window, page_stand):
     page = window.open()
     page.set_input_files("#picture", page_stand.folder / "photos" / "chelsea small.jpg")
     found = wait_for_results(page)
     assert found[0] == "chelsea small.jpg" and set(found[1:3]) == {"chelsea.jpg", "chelsea cropped.jpg"}
     expect(page.locator(f"{CARDS} .score").first).to_have_text("similarity 1.00")
-    label = page.locator(".labels li").first
+    label = page.locator(".tag-scores li").first
     expect(label).to_contain_text(re.compile(r"cat|tabby", re.IGNORECASE))
     expect(label).to_contain_text(re.compile(r"\d+%"))
     window.check_access()
     window.shot("search")
-    page.get_by_role("button", name="Search for a part").click()
+    page.get_by_role("button", name="Select an area").click()
     page.locator(".canvas").press("Shift+ArrowLeft")
     page.locator(".canvas").press("ArrowUp")
     page.locator(".canvas").press("Enter")
     expect(page).to_have_url(re.compile(r"box=0\.25%2C0\.23%2C0\.48%2C0\.5"))
     wait_for_results(page)
-    expect(page.get_by_role("button", name="Search for the whole picture")).to_be_visible()
-    window.shot("part")
+    expect(page.get_by_role("button", name="Search the whole picture")).to_be_visible()
+    window.shot("area")
     page.go_back()
     expect(page).not_to_have_url(re.compile("box="))
     assert names(page) == found
@@ -61,14 +61,14 @@ def test_a_box_is_drawn_on_the_query(window):
     page = window.open()
     page.locator(CARDS, has_text="astronaut").click()
     wait_for_results(page)
-    page.get_by_role("button", name="Search for a part").click()
+    page.get_by_role("button", name="Select an area").click()
     area = page.locator(".canvas").bounding_box()
     assert area
     x, y, width, height = (area[part] for part in ("x", "y", "width", "height"))
     window.drag((x + width * 0.3, y + height * 0.05), (x + width * 0.6, y + height * 0.4))
     expect(page).to_have_url(re.compile(r"box=0\.\d+%2C0\.05%2C0\.\d+%2C0\.35"))
     wait_for_results(page)
-    expect(page.locator(".labels li").first).to_be_visible()
+    expect(page.locator(".tag-scores li").first).to_be_visible()
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
@@ -101,7 +101,7 @@ def test_a_picture_is_searched_by_its_address(chromium, tmp_path, size):
             page.get_by_role("button", name="Search", exact=True).click()
             assert wait_for_results(page) == ["my red.png", "my blue.png"]
             expect(page.locator("h1")).to_have_text("red.png")
-            expect(page.locator(".labels li").first).to_contain_text("red")
+            expect(page.locator(".tag-scores li").first).to_contain_text("red")
             window.check_access()
             page.reload()
             assert wait_for_results(page) == ["my red.png", "my blue.png"]
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_picture_is_explained(window, page_stand):
     window.expect("status of 4(15|22)")
     page = window.open()
     page.set_input_files("#picture", page_stand.folder / "more" / "no picture.jpg")
-    expect(page.locator(".end .failed")).to_contain_text("Choose")
+    expect(page.locator(".end .failed")).to_contain_text("can't be opened as a picture")
     window.shot("no-picture")
 
 
@@ -149,37 +149,37 @@ def test_results_are_narrowed_down_and_the_address_is_shared(window, page_stand)
     page = window.open()
     page.locator(CARDS, has_text="chelsea small").click()
     wait_for_results(page)
-    chip = page.locator(".narrow .chip", has_text="animal")
-    count = int(chip.locator(".quiet").inner_text())
+    chip = page.locator(".tag-filter .chip", has_text="animal")
+    count = int(chip.locator(".muted").inner_text())
     total = page_stand.client.get("/v1/images", params={"tag": "animal"}).json()["total"]
     assert count == total >= 3
     chip.click()
-    expect(page.locator(".search .heading .quiet")).to_have_text(f"{count - 1} pictures, nearest first")
+    expect(page.locator(".search .heading .muted")).to_have_text(f"{count - 1} pictures, most similar first")
     page.get_by_label("Taken from").fill("2024-05-01")
     expect(page).to_have_url(re.compile("from=2024-05-01"))
     page.get_by_label("to", exact=True).fill("2024-05-31")
     expect(page).to_have_url(re.compile("to=2024-05-31"))
-    expect(page.locator(".search .heading .quiet")).to_have_text("1 picture, nearest first")
+    expect(page.locator(".search .heading .muted")).to_have_text("1 picture, most similar first")
     assert names(page) == ["chelsea.jpg"]
     shared = page.url
-    slider = page.get_by_label("Similarity at least")
+    slider = page.get_by_label("Minimum similarity")
     slider.fill("0.99")
     expect(page.locator(".end")).to_contain_text("Move the slider to the left")
     window.check_access()
     expect(page).to_have_url(re.compile(r"min=0\.99"))
-    window.shot("cut-off")
+    window.shot("score-filter")
     slider.fill("0.3")
     assert names(page) == ["chelsea.jpg"]
     page.goto(shared)
     wait_for_results(page)
     assert names(page) == ["chelsea.jpg"]
-    page.get_by_role("link", name="Any day").click()
-    expect(page.locator(".search .heading .quiet")).to_have_text(f"{count - 1} pictures, nearest first")
+    page.get_by_role("link", name="Any date").click()
+    expect(page.locator(".search .heading .muted")).to_have_text(f"{count - 1} pictures, most similar first")
 
 
 def test_a_collection_is_browsed_by_tag_and_day(window):
     page = window.open()
-    expect(page.locator(".heading .quiet").last).to_have_text("12 pictures")
+    expect(page.locator(".heading .muted").last).to_have_text("12 pictures")
     window.check_access()
     window.shot("browse")
     page.locator(".chip", has_text="cat").first.click()
@@ -190,11 +190,11 @@ def test_a_collection_is_browsed_by_tag_and_day(window):
     window.shot("tag")
     page.get_by_role("link", name="Show all pictures").click()
     page.get_by_label("Taken from").fill("2024-05-01")
-    expect(page.locator("h1")).to_have_text("Taken from May 1, 2024 on")
-    expect(page.locator(".heading .quiet").last).to_have_text("3 pictures")
+    expect(page.locator("h1")).to_have_text("Taken since May 1, 2024")
+    expect(page.locator(".heading .muted").last).to_have_text("3 pictures")
     assert sorted(names(page)) == ["chelsea.jpg", "coffee again.jpg", "coffee.jpg"]
     page.get_by_label("Taken from").fill("2025-01-01")
-    expect(page.locator(".end .notice")).to_contain_text("Pictures without a date are left out")
+    expect(page.locator(".end .notice")).to_contain_text("Pictures without a date are not shown")
     window.shot("no-such-day")
 
 
@@ -205,14 +205,14 @@ def test_a_pictures_own_page_and_its_removal(window, page_stand):
     page = window.open("/?id=sent")
     wait_for_results(page)
     if window.phone:
-        page.get_by_text("About this picture").click()
-    facts = page.locator("dl")
-    for text in ("sent.jpg, sent to this service", "Feb 11, 2015", "Space", "pixels"):
-        expect(facts).to_contain_text(text)
+        page.get_by_text("Details").click()
+    details = page.locator("dl")
+    for text in ("sent.jpg (uploaded)", "Feb 11, 2015", "Space", "pixels"):
+        expect(details).to_contain_text(text)
     window.check_access()
     window.shot("picture")
     page.get_by_role("button", name="Remove from the index…").click()
-    expect(page.get_by_role("dialog")).to_contain_text("the copy that the service keeps is removed too")
+    expect(page.get_by_role("dialog")).to_contain_text("The copy that the service keeps is deleted too")
     window.check_access()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert page_stand.client.get("/v1/images/sent").status_code == 200
@@ -223,12 +223,12 @@ def test_a_pictures_own_page_and_its_removal(window, page_stand):
     page.locator(CARDS, has_text="rocket").click()
     wait_for_results(page)
     if window.phone:
-        page.get_by_text("About this picture").click()
+        page.get_by_text("Details").click()
     path = str(page_stand.folder / "photos" / "rocket.jpg")
-    expect(facts.locator("code")).to_have_text(path)
+    expect(details.locator("code")).to_have_text(path)
     window.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy the file's path").click()
-    expect(page.get_by_role("button", name="Copy the file's path")).to_have_text("Copied")
+    page.get_by_role("button", name="Copy file path").click()
+    expect(page.get_by_role("button", name="Copy file path")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == path and Path(path).exists()
 
 

@@ -8,7 +8,7 @@ from support.page_photos import MANY
 from support.waiting import until
 
 CARDS = ".grid .card"
-PATIENCE = 60_000  # milliseconds for what the service does meanwhile
+TIMEOUT = 60_000  # milliseconds, for work of the service
 KEEP_AND_LEAVE = """() => {
   [...document.querySelectorAll("button")].find((button) => button.textContent === "Keep all").click();
   location.assign("/?view=indexing");
@@ -23,7 +23,7 @@ def start_job(page: Page, library: str) -> None:
 
 @pytest.fixture
 def decisions(page_stand):
-    """Asks for what was decided about duplicates; what is left of it after a test is taken back."""
+    """Returns the decisions about duplicates; decisions left after a test are undone."""
 
     def asked() -> list[dict]:
         return page_stand.client.get("/v1/duplicates/decisions").raise_for_status().json()["decisions"]
@@ -35,7 +35,7 @@ def decisions(page_stand):
 
 def test_nothing_is_there_yet(window):
     page = window.open("/?view=indexing")
-    expect(page.locator(".notice")).to_have_text("No job has run yet. Start one above.")
+    expect(page.locator(".notice")).to_have_text("No jobs yet. Start one above.")
     window.shot("no-jobs")
     page.goto(page.url.replace("indexing", "duplicates&kept=1"))
     expect(page.locator(".notice")).to_contain_text("No decisions yet")
@@ -44,28 +44,28 @@ def test_nothing_is_there_yet(window):
 def test_duplicates_are_decided_about_and_taken_back(window, page_stand, decisions):
     page = window.open("/?view=duplicates")
     near, exact = page.locator(".group", has_text="Near:"), page.locator(".group", has_text="Exact:")
-    show = page.get_by_role("button", name=re.compile("Show .* found by now"))
-    expect(page.locator(".progress")).to_contain_text("Last looked", timeout=PATIENCE)
+    show = page.get_by_role("button", name=re.compile("Show .* found so far"))
+    expect(page.locator(".progress")).to_contain_text("Last full scan", timeout=TIMEOUT)
     if show.is_visible():
         show.click()
     expect(exact.locator(".card")).to_have_count(2)
     expect(near.locator(".card")).to_have_count(3)
     expect(near.locator(".best")).to_contain_text("chelsea.jpg")
     expect(near.locator(".best .badge")).to_have_text("Best copy: most pixels")
-    expect(near).to_contain_text(re.compile(r"similarity 0\.\d\d, hash \d+ bits? apart, pixels agree \d+%"))
+    expect(near).to_contain_text(re.compile(r"similarity 0\.\d\d, hash differs by \d+ bits?, pixels match \d+%"))
     expect(exact.get_by_role("button", name="Not duplicates")).to_have_count(0)
     window.check_access()
     window.shot("duplicates")
     near.get_by_role("button", name="Keep all").click()
-    gone = page.locator(".group", has_text="All are kept")
+    gone = page.locator(".group", has_text="All kept")
     expect(gone.get_by_role("button", name="Undo")).to_be_focused()
     gone.get_by_role("button", name="Undo").click()
     expect(near.get_by_role("button", name="Keep all")).to_be_focused()
     near.get_by_role("button", name="Not duplicates").click()
     exact.get_by_role("button", name="Keep all").click()
-    expect(page.locator(".group", has_text="All are kept")).to_be_visible()
+    expect(page.locator(".group", has_text="All kept")).to_be_visible()
     page.reload()
-    expect(page.locator(".notice")).to_contain_text("No duplicates were found")
+    expect(page.locator(".notice")).to_contain_text("No duplicates found")
     page.get_by_role("link", name="Past decisions").click()
     expect(page.locator(".panel")).to_have_count(2)
     window.check_access()
@@ -86,7 +86,7 @@ def test_duplicates_are_decided_about_and_taken_back(window, page_stand, decisio
 
 def test_a_decision_holds_though_the_page_is_left_at_once(window, decisions):
     page = window.open("/?view=duplicates&kind=exact")
-    expect(page.locator(".group .card")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator(".group .card")).to_have_count(2, timeout=TIMEOUT)
     held: list[Route] = []
     page.route("**/v1/duplicates/exact-*", lambda route: held.append(route))
     page.evaluate(KEEP_AND_LEAVE)
@@ -98,7 +98,7 @@ def test_a_decision_holds_though_the_page_is_left_at_once(window, decisions):
 
 def test_a_duplicate_is_looked_at(window):
     page = window.open("/?view=duplicates&kind=exact")
-    expect(page.locator(".group .card")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator(".group .card")).to_have_count(2, timeout=TIMEOUT)
     page.locator(".group .card").first.click()
     expect(page.locator("h1")).to_contain_text("coffee")
     page.go_back()
@@ -109,7 +109,7 @@ def test_a_library_is_indexed_and_its_failures_are_shown(window):
     page = window.open()
     start_job(page, "more")
     card = page.locator(".panel").first
-    expect(card).to_contain_text("Done, some failed", timeout=PATIENCE)
+    expect(card).to_contain_text("Done with failures", timeout=TIMEOUT)
     expect(card).to_contain_text("3 pictures found")
     window.check_access()
     window.shot("jobs")
@@ -122,7 +122,7 @@ def test_a_library_is_indexed_and_its_failures_are_shown(window):
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as CSV").click()
     assert "no picture.jpg" in download.value.path().read_text()
-    page.get_by_role("link", name="See the pictures").click()
+    page.get_by_role("link", name="View pictures").click()
     expect(page.locator(CARDS, has_text="brick")).to_be_visible()
 
 
@@ -132,15 +132,15 @@ def test_a_job_is_watched_cancelled_and_run_again(window):
     start_job(page, library)
     page.locator(".panel").first.get_by_role("link", name=library).click()
     panel = page.locator(".panel")
-    expect(panel).to_contain_text(f"of {MANY} pictures", timeout=PATIENCE)
+    expect(panel).to_contain_text(f"of {MANY} pictures", timeout=TIMEOUT)
     panel.get_by_role("button", name="Cancel").click()  # at once: it does not run for long
-    expect(panel.locator(".state")).to_have_text("Cancelled", timeout=PATIENCE)
+    expect(panel.locator(".state")).to_have_text("Cancelled", timeout=TIMEOUT)
     panel.get_by_role("button", name="Run again").click()
     window.shot("running")
     window.check_access()
-    expect(panel.locator(".state")).to_have_text("Done", timeout=PATIENCE)
+    expect(panel.locator(".state")).to_have_text("Done", timeout=TIMEOUT)
     expect(panel).to_contain_text(f"{MANY} pictures found")
-    page.get_by_role("link", name="See the pictures").click()
+    page.get_by_role("link", name="View pictures").click()
     expect(page.locator(CARDS)).to_have_count(48)
     window.shot("many")
     page.mouse.wheel(0, 20_000)
@@ -161,7 +161,7 @@ def test_collections_are_chosen(window, page_stand):
     expect(page.locator(CARDS)).to_have_count(1)
     window.shot("collection")
     page.locator(CARDS).click()
-    expect(page.locator(".end .notice")).to_have_text("This collection has no other picture.")
+    expect(page.locator(".end .notice")).to_have_text("This collection has no other pictures.")
     page.goto(f"{page_stand.address}/?collection=nosuch")
     window.expect("status of 404")
     expect(page.locator(".failed")).to_contain_text("nosuch")
@@ -175,12 +175,12 @@ def test_a_slow_and_a_missing_service_say_so(window):
     page.route("**/v1/search", lambda route: waiting.append(route))
     page.clock.install()
     page.locator(CARDS).first.click()
-    expect(page.locator(".search .heading .quiet")).to_have_text("Searching…")
+    expect(page.locator(".search .heading .muted")).to_have_text("Searching…")
     page.clock.fast_forward(5000)
-    expect(page.locator(".search .heading .quiet")).to_contain_text("Still searching")
+    expect(page.locator(".search .heading .muted")).to_contain_text("Still searching")
     window.shot("slow")
     waiting[0].continue_()
-    expect(page.locator(".search .heading .quiet")).to_contain_text("nearest first")
+    expect(page.locator(".search .heading .muted")).to_contain_text("most similar first")
     page.unroute("**/v1/search")
     window.context.set_offline(True)
     page.locator(CARDS).first.click()
@@ -189,4 +189,4 @@ def test_a_slow_and_a_missing_service_say_so(window):
     window.shot("no-answer")
     window.context.set_offline(False)
     failed.get_by_role("button", name="Try again").click()
-    expect(page.locator(".search .heading .quiet")).to_contain_text("nearest first")
+    expect(page.locator(".search .heading .muted")).to_contain_text("most similar first")

@@ -1,4 +1,4 @@
-"""A real Chromium that is watched: nothing it asks for leaves this machine, and what it complains of fails the test."""
+"""A real Chromium without access to other hosts; unexpected requests and console messages fail the test."""
 
 import re
 import time
@@ -20,16 +20,17 @@ SIZES = {
         "has_touch": True,
     },
 }
-GRAVE = {"serious", "critical"}
-SHOT_SECONDS = 10.0  # that a screenshot waits for pictures
-PICTURES_ARE_THERE = "[...document.images].every(i => i.complete || i.getBoundingClientRect().top > innerHeight)"
+FAILING_IMPACTS = {"serious", "critical"}
+SHOT_SECONDS = 10.0  # maximum wait of a screenshot for images
+IMAGES_LOADED = "[...document.images].every(i => i.complete || i.getBoundingClientRect().top > innerHeight)"
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run a browser that knows no host but this machine."""
+    """Run a browser that resolves no host but this machine."""
     rules = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    arguments = [rules, "--no-sandbox", "--disable-dev-shm-usage"]  # in containers there is neither
+    # containers have neither a user namespace nor a large /dev/shm
+    arguments = [rules, "--no-sandbox", "--disable-dev-shm-usage"]
     command = debian_command("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=command, args=arguments)
@@ -40,7 +41,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """One window on the service; `expect` names complaints of the browser that a test provokes."""
+    """One window on the service; `expect` names the faults that a test provokes."""
 
     def __init__(self, context: BrowserContext, address: str, shots: Path, size: str) -> None:
         self.context = context
@@ -56,17 +57,17 @@ class Watched:
         self.page = context.new_page()
 
     def open(self, address: str = "/") -> Page:
-        """Go to an address of the service in this window."""
+        """Open an address of the service in this window."""
         self.page.goto(self.address + address)
         return self.page
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Drag from one point of the window to another: with a finger on a phone, else with the mouse."""
+        """Drag from one point to another: by touch on a phone, otherwise with the mouse."""
         if self.phone:
-            hand = self.context.new_cdp_session(self.page)
+            cdp = self.context.new_cdp_session(self.page)
             for kind, points in (("touchStart", [start]), ("touchMove", [end]), ("touchEnd", [])):
                 touches = [{"x": x, "y": y} for x, y in points]
-                hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+                cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
             return
         self.page.mouse.move(*start)
         self.page.mouse.down()
@@ -77,30 +78,32 @@ class Watched:
         self._expected.append(pattern)
 
     def shot(self, name: str) -> None:
-        """Keep a picture of what is to be seen, once all pictures in sight are there."""
+        """Save a screenshot after all visible images have loaded."""
         deadline = time.monotonic() + SHOT_SECONDS
-        while not self.page.evaluate(PICTURES_ARE_THERE) and time.monotonic() < deadline:
+        while not self.page.evaluate(IMAGES_LOADED) and time.monotonic() < deadline:
             self.page.wait_for_timeout(50)
         self.page.screenshot(path=self._shots / f"{name}-{self.size}.png", animations="disabled")
 
     def check_access(self) -> None:
-        """Fail for what axe calls a serious or critical fault of accessibility."""
-        found = Axe().run(self.page).response["violations"]
-        grave = [
+        """Fail on accessibility faults that axe rates serious or critical."""
+        violations = Axe().run(self.page).response["violations"]
+        failing = [
             (fault["id"], fault["help"], [node["html"][:200] for node in fault["nodes"]])
-            for fault in found
-            if fault["impact"] in GRAVE
+            for fault in violations
+            if fault["impact"] in FAILING_IMPACTS
         ]
-        assert not grave, grave
+        assert not failing, failing
 
     def check(self) -> None:
-        """Fail for what went out, or wrong, and was not expected."""
-        strange = [fault for fault in self._faults if not any(re.search(one, fault) for one in self._expected)]
-        assert not strange, strange
+        """Fail on requests to other hosts and on faults that were not expected."""
+        unexpected = [
+            fault for fault in self._faults if not any(re.search(pattern, fault) for pattern in self._expected)
+        ]
+        assert not unexpected, unexpected
 
     def _request(self, request: Request) -> None:
         if not request.url.startswith((self.address, "blob:", "data:")):
-            self._faults.append(f"asked elsewhere: {request.url}")
+            self._faults.append(f"request to another host: {request.url}")
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -109,7 +112,7 @@ class Watched:
 
 @contextmanager
 def watched(browser: Browser, address: str, shots: Path, size: str) -> Iterator[Watched]:
-    """Give a window of a size; what it complained of fails the test at the end."""
+    """Yield a window of a size and check it at the end."""
     context = browser.new_context(locale="en-US", timezone_id="UTC", **SIZES[size])
     context.set_default_timeout(15_000)
     window = Watched(context, address, shots, size)

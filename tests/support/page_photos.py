@@ -1,4 +1,4 @@
-"""The folders that the web page is tried on: photos with dates and copies, a library with faults, a large one."""
+"""The folders that tests of the web page use: photos with dates and copies, damaged files, a large library."""
 
 import io
 import os
@@ -25,7 +25,7 @@ MANY = 300
 
 
 def write_photos(folder: Path) -> None:
-    """Write eight photos, most with a date, and four copies: one exact, one cut, one small, one of another shot."""
+    """Write eight photos, most of them with a date, three copies, and one more photo."""
     folder.mkdir(parents=True)
     for name, day in DATES.items():
         (source,) = [path for path in PACKAGED.glob(f"{name}.*") if path.suffix in (".png", ".jpg")]
@@ -38,7 +38,7 @@ def write_photos(folder: Path) -> None:
 
 
 def write_copies(folder: Path) -> None:
-    """Write three copies of photos that are there: one exact, one cut, one small."""
+    """Write three copies of photos in the folder: one exact, one cropped, one small."""
     shutil.copy(folder / "coffee.jpg", folder / "coffee again.jpg")
     cat = Image.open(folder / "chelsea.jpg")
     cat.crop((6, 4, 445, 296)).save(folder / "chelsea cropped.jpg", quality=85)
@@ -46,7 +46,7 @@ def write_copies(folder: Path) -> None:
 
 
 def write_more(folder: Path) -> None:
-    """Write a library of three: one good, one damaged, one that is no picture in spite of its name."""
+    """Write a library of three files: a valid image, a truncated one, and one that is not an image."""
     folder.mkdir(parents=True)
     Image.open(PACKAGED / "brick.png").convert("RGB").save(folder / "brick.jpg")
     whole = io.BytesIO()
@@ -56,7 +56,7 @@ def write_more(folder: Path) -> None:
 
 
 def write_many(folder: Path, seed: int = 1) -> None:
-    """Write a library that takes a while: small pictures, all different, and others for each seed."""
+    """Write a library that takes a while to index: small images, all different, and different for each seed."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     for number in range(MANY):
@@ -65,7 +65,7 @@ def write_many(folder: Path, seed: int = 1) -> None:
 
 
 def shots_folder(otherwise: Path) -> Path:
-    """Return where screenshots are kept: LOOKALIKE_TEST_SCREENSHOTS, or among the test's own files."""
+    """Return the folder of screenshots: LOOKALIKE_TEST_SCREENSHOTS, or `otherwise`."""
     folder = Path(os.environ.get("LOOKALIKE_TEST_SCREENSHOTS") or otherwise)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

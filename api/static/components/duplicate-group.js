@@ -1,97 +1,97 @@
-// One group of duplicates: its pictures with their evidence, the best copy marked, and what can be decided.
+// One group of duplicates: its pictures with evidence, the best copy marked, and the possible decisions.
 import * as api from "../lib/api.js";
-import { announce, button, element, failure, image, link, quiet } from "../lib/dom.js";
-import { count, date, fileName, percent, size } from "../lib/format.js";
+import { announce, button, element, errorNotice, image, link, muted } from "../lib/dom.js";
+import { count, dateTime, fileName, percent, size } from "../lib/format.js";
 
 export const KINDS = {
-  exact: { name: "Exact", says: "the same bytes" },
-  near: { name: "Near", says: "the same picture, saved again, resized, cropped or lightly edited" },
-  similar: { name: "Similar", says: "pictures that look alike, and no more is said" },
+  exact: { name: "Exact", description: "identical files" },
+  near: { name: "Near", description: "the same picture, saved again, resized, cropped or lightly edited" },
+  similar: { name: "Similar", description: "pictures that look alike, but may differ" },
 };
-const BECAUSE = {
-  resolution: "most pixels", camera_date: "has the camera's date", size: "largest file", date: "oldest", path: "first by name",
+const BEST_REASONS = {
+  resolution: "most pixels", camera_date: "has the camera date", size: "largest file", date: "oldest", path: "first by name",
 };
-export const DECIDED = { keep_all: "All are kept", not_duplicates: "Not duplicates" };
+export const DECISIONS = { keep_all: "All kept", not_duplicates: "Not duplicates" };
 
-function evidence(copy, group) {
-  if (group.kind === "exact") return "same bytes";
+function evidenceText(copy, group) {
+  if (group.kind === "exact") return "identical bytes";
   if (!copy.evidence) return "the others are compared with this one";
   const { score, phash_distance: bits, pixels, mirrored } = copy.evidence;
   return [
     `similarity ${score.toFixed(2)}`,
-    group.kind === "near" ? `hash ${count(bits, "bit", "bits")} apart` : null,
-    pixels === null ? null : `pixels agree ${percent(pixels)}`,
+    group.kind === "near" ? `hash differs by ${count(bits, "bit", "bits")}` : null,
+    pixels === null ? null : `pixels match ${percent(pixels)}`,
     mirrored ? "mirrored" : null,
   ].filter(Boolean).join(", ");
 }
 
-function card(copy, group, to) {
+function card(copy, group, urlFor) {
   const best = copy.id === group.best;
   const dimensions = `${copy.width.toLocaleString()} × ${copy.height.toLocaleString()}, ${size(copy.bytes)}`;
   return element("li", { className: best ? "best" : "" },
-    element("a", { className: "card", href: to({ id: copy.id }), title: copy.path },
+    element("a", { className: "card", href: urlFor({ id: copy.id }), title: copy.path },
       element("span", { className: "frame" }, image(copy.thumbnail, ""),
-        best ? element("span", { className: "badge", textContent: `Best copy: ${BECAUSE[group.best_because]}` }) : null),
+        best ? element("span", { className: "badge", textContent: `Best copy: ${BEST_REASONS[group.best_because]}` }) : null),
       element("span", { className: "caption" }, element("span", { className: "name", textContent: fileName(copy.path) })),
-      element("span", { className: "quiet path" }, element("bdi", { textContent: copy.path })),
-      element("span", { className: "quiet", textContent: dimensions }),
-      element("span", { className: "quiet", textContent: copy.taken_at ? `taken ${date(copy.taken_at)}` : "" }),
-      element("span", { className: "quiet", textContent: evidence(copy, group) }),
-      copy.copies > 1 ? element("span", { className: "quiet", textContent: `stands for ${copy.copies} files` }) : null));
+      element("span", { className: "muted path" }, element("bdi", { textContent: copy.path })),
+      element("span", { className: "muted", textContent: dimensions }),
+      element("span", { className: "muted", textContent: copy.taken_at ? `taken ${dateTime(copy.taken_at)}` : "" }),
+      element("span", { className: "muted", textContent: evidenceText(copy, group) }),
+      copy.copies > 1 ? element("span", { className: "muted", textContent: `represents ${copy.copies} files` }) : null));
 }
 
-// What is shown in the place of a group that was decided about; undone() is called when that is taken back.
-function decided(group, decision, collection, undone) {
-  const said = element("div");
+// The row that replaces a group after a decision; onUndone() is called after the decision was undone.
+function decisionRow(group, decision, collection, onUndone) {
+  const message = element("div");
   const undo = button("Undo", async () => {
     try {
-      await api.undo(group.id, { collection });
-      announce("Undone.");
-      undone();
+      await api.undoDecision(group.id, { collection });
+      announce("The decision was undone.");
+      onUndone();
     } catch (problem) {
-      said.replaceChildren(failure(problem));
+      message.replaceChildren(errorNotice(problem));
     }
   });
-  const words = element("p", {}, element("strong", { textContent: DECIDED[decision] }),
+  const text = element("p", {}, element("strong", { textContent: DECISIONS[decision] }),
     `: ${group.images.map(({ path }) => fileName(path)).slice(0, 3).join(", ")}`, group.count > 3 ? "…" : "");
-  return element("div", { className: "row decided" }, words, undo, said);
+  return element("div", { className: "row decided" }, text, undo, message);
 }
 
-export function groupPanel(group, collection, to) {
+export function duplicateGroup(group, collection, urlFor) {
   const node = element("li", { className: "panel group" });
-  const said = element("div");
+  const message = element("div");
 
   async function decide(decision) {
     try {
       await api.decide(group.id, { decision, collection });
-      node.replaceChildren(decided(group, decision, collection, draw));
+      node.replaceChildren(decisionRow(group, decision, collection, draw));
       node.querySelector("button").focus({ preventScroll: true });
-      announce(`${DECIDED[decision]}. This is remembered.`);
+      announce(`${DECISIONS[decision]}. The decision was saved.`);
     } catch (problem) {
-      said.replaceChildren(failure(problem));
+      message.replaceChildren(errorNotice(problem));
     }
   }
 
   function draw() {
-    const again = node.contains(document.activeElement);
-    const { name, says } = KINDS[group.kind];
+    const hadFocus = node.contains(document.activeElement);
+    const { name, description } = KINDS[group.kind];
     const more = group.count > group.images.length && group.kind === "exact"
-      ? quiet(`The first ${group.images.length} are shown.`) : null;
+      ? muted(`Only the first ${group.images.length} are shown.`) : null;
     node.replaceChildren(
       element("div", { className: "row" },
-        element("h3", { textContent: `${name}: ${count(group.count, "picture", "pictures")}` }), quiet(says)),
-      element("ul", { className: "grid small" }, ...group.images.map((copy) => card(copy, group, to))), more ?? "",
+        element("h3", { textContent: `${name}: ${count(group.count, "picture", "pictures")}` }), muted(description)),
+      element("ul", { className: "grid small" }, ...group.images.map((copy) => card(copy, group, urlFor))), more ?? "",
       element("div", { className: "row" },
-        group.kept ? quiet("You decided to keep all of these.")
-          : button("Keep all", () => decide("keep_all"), { title: "Hide this group" }),
+        group.kept ? muted("You decided to keep all of these.")
+          : button("Keep all", () => decide("keep_all"), { title: "Keep these pictures and hide the group" }),
         group.kind === "exact" ? null
-          : button("Not duplicates", () => decide("not_duplicates"), { title: "Split this group up for good" })),
-      said);
-    if (again) node.querySelector("button")?.focus({ preventScroll: true });
+          : button("Not duplicates", () => decide("not_duplicates"), { title: "Never group these pictures again" })),
+      message);
+    if (hadFocus) node.querySelector("button")?.focus({ preventScroll: true });
   }
 
   draw();
   return node;
 }
 
-export const keptLink = (to) => link("Past decisions", to({ view: "duplicates", kept: "1" }));
+export const decisionsLink = (urlFor) => link("Past decisions", urlFor({ view: "duplicates", kept: "1" }));

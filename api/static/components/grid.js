@@ -1,5 +1,5 @@
-// A grid of pictures that keeps loading: a page at a time, as its end comes into sight or at the press of a button.
-import { announce, button, element, failure, hidden, image } from "../lib/dom.js";
+// A grid of pictures that loads a page at a time, when its end is scrolled into view or by a button.
+import { announce, button, element, errorNotice, image, visuallyHidden } from "../lib/dom.js";
 import { count, fileName } from "../lib/format.js";
 
 const PAGE = 48;
@@ -8,24 +8,24 @@ const SLOW_MS = 4000;
 function card(item, href) {
   const tags = item.tags.slice(0, 3).map((tag) => tag.name).join(", ");
   const score = item.score === undefined ? null
-    : element("span", { className: "score", title: "Cosine similarity; 1 is the same" },
-      hidden("similarity "), item.score.toFixed(2));
+    : element("span", { className: "score", title: "Cosine similarity; 1 means identical" },
+      visuallyHidden("similarity "), item.score.toFixed(2));
   const name = element("span", { className: "name", textContent: fileName(item.path) });
   return element("li", {}, element("a", { className: "card", href, title: item.path },
     element("span", { className: "frame" }, image(item.thumbnail, "")),
     element("span", { className: "caption" }, name, score),
-    element("span", { className: "quiet", textContent: tags || "no tags" })));
+    element("span", { className: "muted", textContent: tags || "no tags" })));
 }
 
-const skeleton = () =>
-  element("li", { className: "skeleton", "aria-hidden": "true" }, element("span", { className: "frame" }));
+const placeholder = () =>
+  element("li", { className: "placeholder", "aria-hidden": "true" }, element("span", { className: "frame" }));
 
-// load(offset, limit) answers {items, total?}; href(item) is where a picture leads;
-// texts are {loading, slow, one, many, empty, cut}, empty a list of texts and elements.
-// The answer's cut(score) hides those below it, which come last, and loads no more of them.
-export function pictureGrid({ load, href, texts, least = null }) {
+// load(offset, limit) returns {items, total?}; href(item) is the address of a picture;
+// texts are {loading, slow, one, many, empty, belowMinScore}; `empty` is a list of texts and elements.
+// The result's setMinScore(score) hides the pictures below it, which come last, and stops loading more.
+export function pictureGrid({ load, href, texts, minScore = null }) {
   const list = element("ul", { className: "grid" });
-  const status = element("p", { className: "quiet" });
+  const status = element("p", { className: "muted" });
   const end = element("div", { className: "end" });
   const cards = new Map(); // id -> {node, score}
   let offset = 0;
@@ -33,20 +33,20 @@ export function pictureGrid({ load, href, texts, least = null }) {
   let more = true;
   let busy = false;
 
-  const passes = ({ score }) => least === null || score >= least;
+  const passes = ({ score }) => minScore === null || score >= minScore;
 
-  function sum() {
+  function updateStatus() {
     const all = [...cards.values()];
     const shown = all.filter(passes).length;
-    const cut = shown < all.length; // the next are lower still
+    const reachedMinScore = shown < all.length; // results are sorted: all following are lower
     status.textContent = shown ? count(total ?? shown, texts.one, texts.many) : "";
     if (!all.length) end.replaceChildren(element("p", { className: "notice" }, ...texts.empty));
-    else if (!shown) end.replaceChildren(element("p", { className: "notice", textContent: texts.cut }));
-    else if (cut || !more) end.replaceChildren();
+    else if (!shown) end.replaceChildren(element("p", { className: "notice", textContent: texts.belowMinScore }));
+    else if (reachedMinScore || !more) end.replaceChildren();
     else if (!end.querySelector(":scope > button")) end.replaceChildren(button("Load more", next));
   }
 
-  function take({ items, total: all }) {
+  function addPage({ items, total: all }) {
     for (const item of items.filter(({ id }) => !cards.has(id))) {
       const node = card(item, href(item));
       node.hidden = !passes(item);
@@ -61,47 +61,47 @@ export function pictureGrid({ load, href, texts, least = null }) {
   async function next() {
     if (busy) return;
     busy = true;
-    const pressed = end.contains(document.activeElement);
+    const hadFocus = end.contains(document.activeElement);
     const first = list.childElementCount;
     status.textContent = texts.loading;
     const slow = setTimeout(() => { announce(status.textContent = texts.slow); }, SLOW_MS);
     end.replaceChildren();
-    const bones = Array.from({ length: 12 }, skeleton);
-    list.append(...bones);
+    const placeholders = Array.from({ length: 12 }, placeholder);
+    list.append(...placeholders);
     try {
       const page = await load(offset, PAGE);
-      bones.forEach((node) => node.remove());
-      take(page);
-      sum();
+      placeholders.forEach((node) => node.remove());
+      addPage(page);
+      updateStatus();
       if (list.isConnected) announce(status.textContent || end.textContent);
-      if (pressed) list.children[first]?.firstChild.focus();
+      if (hadFocus) list.children[first]?.firstChild.focus();
     } catch (problem) {
-      bones.forEach((node) => node.remove());
+      placeholders.forEach((node) => node.remove());
       status.textContent = "";
-      end.replaceChildren(failure(problem, next));
+      end.replaceChildren(errorNotice(problem, next));
     } finally {
       clearTimeout(slow);
       busy = false;
-      look();
+      observeEnd();
     }
   }
 
-  function look() {
-    observer.unobserve(end); // observed anew, the end tells whether it is in sight even when it never left
+  function observeEnd() {
+    observer.unobserve(end); // observing again reports the end even if it stayed in view
     observer.observe(end);
   }
 
-  function cut(score) {
-    least = score;
-    for (const one of cards.values()) one.node.hidden = !passes(one);
+  function setMinScore(score) {
+    minScore = score;
+    for (const entry of cards.values()) entry.node.hidden = !passes(entry);
     if (busy || !cards.size) return;
-    sum();
-    look();
+    updateStatus();
+    observeEnd();
   }
 
   const observer = new IntersectionObserver(([entry]) => {
     if (entry.isIntersecting && end.querySelector(":scope > button")) next();
   }, { rootMargin: "600px" });
   next();
-  return { status, body: element("div", {}, list, end), cut };
+  return { status, body: element("div", {}, list, end), setMinScore };
 }

@@ -1,78 +1,78 @@
-// What is said of a query: its labels with confidences; of an indexed picture also its data and where its file is.
+// The details of a picture: its tags with confidences and, for an indexed picture, its data and the path of its file.
 import * as api from "../lib/api.js";
-import { ask } from "./confirm.js";
-import { announce, button, element, link, quiet } from "../lib/dom.js";
-import { date, fileName, isLink, percent, size } from "../lib/format.js";
+import { confirmDialog } from "./confirm.js";
+import { announce, button, element, link, muted } from "../lib/dom.js";
+import { dateTime, fileName, isWebUrl, percent, size } from "../lib/format.js";
 
-const MOST_LABELS = 8;
-const LIKELY = 0.05;
-const UPLOAD = "upload"; // the source of pictures that were sent to the service
+const MAX_TAGS = 8;
+const MIN_CONFIDENCE = 0.05;
+const UPLOAD = "upload"; // the source of uploaded pictures
 
-export function labelList(labels, to) {
-  const likely = labels.filter(({ confidence }) => confidence >= LIKELY).slice(0, MOST_LABELS);
-  if (!likely.length) return quiet("No tag sure enough.");
-  return element("ul", { className: "labels" }, ...likely.map(({ name, confidence, categories = [] }) => {
+export function tagScores(tags, urlFor) {
+  const likely = tags.filter(({ confidence }) => confidence >= MIN_CONFIDENCE).slice(0, MAX_TAGS);
+  if (!likely.length) return muted("No tag sure enough.");
+  return element("ul", { className: "tag-scores" }, ...likely.map(({ name, confidence, categories = [] }) => {
     const bar = element("span", { className: "bar" });
     bar.style.setProperty("--share", percent(confidence));
     return element("li", {},
-      link(name, to({ tag: name }), { title: `All pictures with the tag ${name}` }),
+      link(name, urlFor({ tag: name }), { title: `All pictures with the tag “${name}”` }),
       element("span", { textContent: percent(confidence) }),
       bar,
-      categories.length ? element("span", { className: "quiet", textContent: categories.join(", ") }) : null);
+      categories.length ? element("span", { className: "muted", textContent: categories.join(", ") }) : null);
   }));
 }
 
-function copyButton(text, shown) {
+function copyButton(path, pathNode) {
   const node = button("Copy", async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(path);
       announce(node.textContent = "Copied");
-    } catch { // without https a browser gives no clipboard: marked, it is one key away
-      getSelection().selectAllChildren(shown);
+    } catch { // browsers give no clipboard without https: select the path instead
+      getSelection().selectAllChildren(pathNode);
       announce(node.textContent = "Selected: press Ctrl+C");
     }
     setTimeout(() => { node.textContent = "Copy"; }, 3000);
-  }, { className: "small", "aria-label": "Copy the file's path" });
+  }, { className: "small", "aria-label": "Copy file path" });
   return node;
 }
 
-function place({ path, source }) {
-  if (source === UPLOAD) return ["File", [`${path}, sent to this service`]];
-  if (isLink(path)) return ["File", [link(path, path, { target: "_blank", rel: "noreferrer" })]];
-  const shown = element("code", { textContent: path });
-  return ["File", [shown, " ", copyButton(path, shown)]];
+function fileRow({ path, source }) {
+  if (source === UPLOAD) return ["File", [`${path} (uploaded)`]];
+  if (isWebUrl(path)) return ["File", [link(path, path, { target: "_blank", rel: "noreferrer" })]];
+  const pathNode = element("code", { textContent: path });
+  return ["File", [pathNode, " ", copyButton(path, pathNode)]];
 }
 
-function rowsOf(picture) {
+function detailRows(picture) {
   const { path, source, width, height } = picture;
   return [
-    place(picture),
+    fileRow(picture),
     ["Listed in", source !== UPLOAD && !path.startsWith(source) && [source]],
     ["Size", [`${width.toLocaleString()} × ${height.toLocaleString()} pixels, ${size(picture.bytes)}`]],
-    ["Taken", picture.taken_at && [date(picture.taken_at)]],
-    ["Changed", [date(picture.modified_at)]],
-    ["Indexed", [date(picture.indexed_at)]],
+    ["Taken", picture.taken_at && [dateTime(picture.taken_at)]],
+    ["Modified", [dateTime(picture.modified_at)]],
+    ["Indexed", [dateTime(picture.indexed_at)]],
     ...Object.entries(picture.meta ?? {}).map(([name, value]) =>
       [name, [typeof value === "string" ? value : JSON.stringify(value)]]),
   ];
 }
 
-// removed() is called when the picture is out of the index.
-function removal(picture, collection, removed) {
+function removeButton(picture, collection, onRemoved) {
   const explanation = picture.source === UPLOAD
-    ? "It was uploaded: the service's own copy is deleted too."
-    : "Its file stays where it is. Indexing its folder again brings the picture back.";
-  return button("Remove from the index…", () => ask(
+    ? "This picture was uploaded. The copy that the service keeps is deleted too."
+    : "The file is not deleted. The picture comes back if its folder is indexed again.";
+  return button("Remove from the index…", () => confirmDialog(
     `Remove ${fileName(picture.path)} from the index?`, explanation, "Remove from the index", async () => {
       await api.removeImage(picture.id, { collection });
-      removed();
+      onRemoved();
     }), { className: "small" });
 }
 
-export function facts(picture, collection, removed) {
-  const list = rowsOf(picture).filter(([, value]) => value).flatMap(([name, value]) =>
+// onRemoved() is called after the picture was removed from the index.
+export function imageDetails(picture, collection, onRemoved) {
+  const rows = detailRows(picture).filter(([, value]) => value).flatMap(([name, value]) =>
     [element("dt", { textContent: name }), element("dd", {}, ...value)]);
   return element("details", { open: matchMedia("(min-width: 48rem)").matches },
-    element("summary", { textContent: "About this picture" }),
-    element("dl", {}, ...list), removal(picture, collection, removed));
+    element("summary", { textContent: "Details" }),
+    element("dl", {}, ...rows), removeButton(picture, collection, onRemoved));
 }

@@ -1,43 +1,43 @@
-// Takes in query pictures from outside: chosen, photographed, dropped or pasted, as files or as addresses.
+// Receives query pictures that are chosen, photographed, dropped or pasted, as files or web addresses.
 import { Problem } from "../lib/api.js";
-import { failure } from "../lib/dom.js";
-import { isLink } from "../lib/format.js";
+import { errorNotice } from "../lib/dom.js";
+import { isWebUrl } from "../lib/format.js";
 
-// take(file) and takeAddress(url) are called with what came.
-export function takePictures(take, takeAddress) {
+// Calls onFile(file) or onUrl(url) for each picture.
+export function listenForPictures(onFile, onUrl) {
   for (const input of document.querySelectorAll("#picture, #camera")) {
     input.addEventListener("change", () => {
-      if (input.files.length) take(input.files[0]);
+      if (input.files.length) onFile(input.files[0]);
       input.value = "";
     });
   }
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData.files;
     const text = event.clipboardData.getData("text/plain").trim();
-    if (file) take(file);
-    else if (isLink(text) && !event.target.closest?.("input, textarea")) takeAddress(text);
+    if (file) onFile(file);
+    else if (isWebUrl(text) && !event.target.closest?.("input, textarea")) onUrl(text);
   });
-  takeDrops(take, takeAddress);
+  listenForDrops(onFile, onUrl);
 }
 
-function takeDrops(take, takeAddress) {
-  const veil = document.querySelector("#veil");
-  const carriesPicture = ({ types }) => types.includes("Files") || types.includes("text/uri-list");
+function listenForDrops(onFile, onUrl) {
+  const overlay = document.querySelector("#drop-overlay");
+  const mayBePicture = ({ types }) => types.includes("Files") || types.includes("text/uri-list");
   addEventListener("dragover", (event) => {
     event.preventDefault();
-    veil.hidden = !carriesPicture(event.dataTransfer);
+    overlay.hidden = !mayBePicture(event.dataTransfer);
   });
-  addEventListener("dragleave", (event) => { veil.hidden ||= !event.relatedTarget; });
+  addEventListener("dragleave", (event) => { overlay.hidden ||= !event.relatedTarget; });
   addEventListener("drop", (event) => {
     event.preventDefault();
-    veil.hidden = true;
+    overlay.hidden = true;
     const [file] = event.dataTransfer.files;
-    const address = event.dataTransfer.getData("text/uri-list").split(/\r?\n/).find(isLink);
-    if (file) take(file);
-    else if (address) takeAddress(address);
+    const url = event.dataTransfer.getData("text/uri-list").split(/\r?\n/).find(isWebUrl);
+    if (file) onFile(file);
+    else if (url) onUrl(url);
     else {
       document.querySelector("#main").prepend(
-        failure(new Problem("That is not a picture", "Save the picture, then drop its file here.")));
+        errorNotice(new Problem("This is not a picture", "Save the picture, then drop its file here.")));
     }
   });
 }

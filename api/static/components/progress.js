@@ -1,57 +1,58 @@
-// How far a job is, in words, numbers and a bar.
+// The progress of a job, as a bar and a sentence.
 import * as api from "../lib/api.js";
-import { announce, button, element, failure, quiet } from "../lib/dom.js";
+import { announce, button, element, errorNotice, muted } from "../lib/dom.js";
 import { count, duration } from "../lib/format.js";
 
 const STATES = {
-  queued: "Waiting", running: "Running", done: "Done", done_with_failures: "Done, some failed",
+  queued: "Waiting", running: "Running", done: "Done", done_with_failures: "Done with failures",
   cancelled: "Cancelled", failed: "Failed",
 };
 
-export const ended = ({ state }) => state !== "queued" && state !== "running";
+export const hasEnded = ({ state }) => state !== "queued" && state !== "running";
 export const stateChip = ({ state }) =>
   element("span", { className: `state ${state}`, textContent: STATES[state] ?? state });
 
-const done = (job) => job.indexed + job.copied + job.skipped + job.failed;
+const processed = (job) => job.indexed + job.copied + job.skipped + job.failed;
 
-function sentence(job) {
-  if (job.state === "queued") return "Queued: jobs run one after another.";
-  if (job.state === "running" && !job.found) return "Loading pictures…";
-  if (!ended(job)) {
-    const rate = job.images_per_second ? `, ${Math.round(job.images_per_second).toLocaleString()} a second` : "";
+function progressText(job) {
+  if (job.state === "queued") return "Waiting. Jobs run one after another.";
+  if (job.state === "running" && !job.found) return "Finding pictures…";
+  if (!hasEnded(job)) {
+    const rate = job.images_per_second ? `, ${Math.round(job.images_per_second).toLocaleString()} per second` : "";
     const left = job.seconds_left ? `, about ${duration(job.seconds_left)} left` : "";
-    return `${done(job).toLocaleString()} of ${count(job.found, "picture", "pictures")}${rate}${left}`;
+    return `${processed(job).toLocaleString()} of ${count(job.found, "picture", "pictures")}${rate}${left}`;
   }
-  return `${count(job.found, "picture", "pictures")} found, ${job.indexed.toLocaleString()} indexed, `
+  return `${count(job.found, "picture", "pictures")} found: ${job.indexed.toLocaleString()} indexed, `
     + `${job.copied.toLocaleString()} copied, ${job.skipped.toLocaleString()} unchanged, `
-    + `${job.removed.toLocaleString()} removed, ${job.failed.toLocaleString()} failed in ${duration(job.seconds)}`;
+    + `${job.removed.toLocaleString()} removed, ${job.failed.toLocaleString()} failed. Took ${duration(job.seconds)}.`;
 }
 
 export function progress(job) {
-  const bar = ended(job) ? null : element("progress", { max: Math.max(job.found, 1), "aria-label": "Progress" });
-  if (bar && job.found) bar.value = done(job);
-  return element("div", { className: "progress" }, bar, quiet(sentence(job)),
+  const bar = hasEnded(job) ? null : element("progress", { max: Math.max(job.found, 1), "aria-label": "Progress" });
+  if (bar && job.found) bar.value = processed(job);
+  return element("div", { className: "progress" }, bar, muted(progressText(job)),
     job.reason ? element("p", { className: "reason", textContent: job.reason }) : null);
 }
 
-// changed(job) is called after the job was cancelled or begun again.
-export function jobButtons(job, changed) {
-  const said = element("div");
-  const act = (text, call, doing) => {
+// onChange(job) is called after the job was cancelled or started again.
+export function jobButtons(job, onChange) {
+  const message = element("div");
+  const actionButton = (text, call, busyText) => {
     const node = button(text, async () => {
       node.disabled = true;
-      node.textContent = doing;
-      announce(doing);
+      node.textContent = busyText;
+      announce(busyText);
       try {
-        changed(await call(job.id));
+        onChange(await call(job.id));
       } catch (problem) {
-        said.replaceChildren(failure(problem));
+        message.replaceChildren(errorNotice(problem));
         node.disabled = false;
         node.textContent = text;
       }
     }, { "data-focus": `act ${job.id}` });
     return node;
   };
-  const node = ended(job) ? act("Run again", api.retryJob, "Starting…") : act("Cancel", api.cancelJob, "Cancelling…");
-  return element("div", { className: "row" }, node, said);
+  const node = hasEnded(job) ? actionButton("Run again", api.retryJob, "Starting…")
+    : actionButton("Cancel", api.cancelJob, "Cancelling…");
+  return element("div", { className: "row" }, node, message);
 }

@@ -1,27 +1,27 @@
-// A slider that cuts off results below a similarity; what it says is in the address, without a new step on the way back.
+// A slider that hides results below a similarity; its value is kept in the address without a new history entry.
 import { announce, element } from "../lib/dom.js";
 
-export function leastOf(params) {
-  const least = Number.parseFloat(params.get("min"));
-  return least > 0 && least <= 1 ? least : null;
+export function minScoreOf(params) {
+  const score = Number.parseFloat(params.get("min"));
+  return score > 0 && score <= 1 ? score : null;
 }
 
-// cut(score) is called as it moves, null: everything is shown.
-export function cutOff(least, cut) {
-  const said = element("output", { className: "score" });
+// setMinScore(score) is called while the slider moves; null shows everything.
+export function scoreFilter(minScore, setMinScore) {
+  const output = element("output", { className: "score" });
   const slider = element("input", {
-    type: "range", min: 0, max: 1, step: 0.01, value: least ?? 0, "data-focus": "cutoff",
+    type: "range", min: 0, max: 1, step: 0.01, value: minScore ?? 0, "data-focus": "score filter",
   });
 
-  function say() {
+  function showValue() {
     const value = slider.valueAsNumber;
-    said.textContent = value ? value.toFixed(2) : "any";
+    output.textContent = value ? value.toFixed(2) : "any";
     slider.setAttribute("aria-valuetext", value ? `at least ${value.toFixed(2)}` : "any");
   }
 
   slider.oninput = () => {
-    say();
-    cut(slider.valueAsNumber || null);
+    showValue();
+    setMinScore(slider.valueAsNumber || null);
   };
   slider.onchange = () => {
     const address = new URL(location);
@@ -30,6 +30,6 @@ export function cutOff(least, cut) {
     history.replaceState(history.state, "", address);
     announce(slider.getAttribute("aria-valuetext"));
   };
-  say();
-  return element("label", { className: "cutoff" }, element("span", { textContent: "Similarity at least" }), slider, said);
+  showValue();
+  return element("label", { className: "score-filter" }, element("span", { textContent: "Minimum similarity" }), slider, output);
 }

@@ -1,23 +1,23 @@
-// Asks for an API key where the service wants one, and shows everything anew once it has it.
+// Asks for an API key if the service requires one, then reloads the page.
 import * as api from "../lib/api.js";
-import { element, failure } from "../lib/dom.js";
+import { element, errorNotice } from "../lib/dom.js";
 
-export function askForKey() {
-  if (document.querySelector("#sign-in")) return; // several answers may say so at once
+export function showSignIn() {
+  if (document.querySelector("#sign-in")) return; // several requests may fail at once
   const key = element("input", { type: "password", name: "key", required: true, autocomplete: "current-password" });
-  const said = element("div");
+  const message = element("div");
   const form = element("form", {},
-    element("h2", { textContent: "Sign in" }),
+    element("h2", { id: "sign-in-title", textContent: "Sign in" }),
     element("label", {}, "API key", key),
-    element("button", { className: "button", textContent: "Sign in" }), said);
-  const dialog = element("dialog", { id: "sign-in" }, form);
+    element("button", { className: "button", textContent: "Sign in" }), message);
+  const dialog = element("dialog", { id: "sign-in", "aria-labelledby": "sign-in-title" }, form);
   form.onsubmit = async (event) => {
     event.preventDefault();
     try {
       await api.signIn(key.value);
       location.reload();
     } catch (problem) {
-      said.replaceChildren(failure(problem));
+      message.replaceChildren(errorNotice(problem));
       key.select();
     }
   };

@@ -1,23 +1,23 @@
-// Narrows a search down by tags, each with the number of pictures that are left with it.
+// Filters a search by tags, each with the number of pictures that have it.
 import * as api from "../lib/api.js";
 import { chip, element } from "../lib/dom.js";
 
-const SUGGESTIONS = 12;
-const MOST_TAGS = 1000;
+const MAX_SUGGESTIONS = 12;
+const MAX_TAGS = 1000;
 
-export function commonTags(results) {
+export function mostCommonTags(results) {
   const counts = new Map();
   for (const { name } of results.flatMap((result) => result.tags)) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one)).slice(0, SUGGESTIONS);
+  return [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one)).slice(0, MAX_SUGGESTIONS);
 }
 
-function anotherTag(counts, add) {
+function tagInput(counts, addTag) {
   const list = element("datalist", { id: "all-tags" }, ...[...counts.keys()].map((name) => new Option(name)));
   const input = element("input", {
-    type: "search", list: "all-tags", placeholder: "Another tag", "aria-label": "Another tag", "data-focus": "another tag",
+    type: "search", list: "all-tags", placeholder: "Add a tag", "aria-label": "Add a tag", "data-focus": "add a tag",
     onchange: () => {
-      if (counts.has(input.value.trim())) add(input.value.trim());
-      else if (input.value) input.setCustomValidity("No picture here has this tag.");
+      if (counts.has(input.value.trim())) addTag(input.value.trim());
+      else if (input.value) input.setCustomValidity("No pictures have this tag.");
       input.reportValidity();
     },
     oninput: () => input.setCustomValidity(""),
@@ -25,40 +25,40 @@ function anotherTag(counts, add) {
   return element("li", {}, input, list);
 }
 
-// chosen are the tags that are on; hrefOf(tags) is where others lead. The answer's offer(names) shows suggestions.
-export function tagFilter(conditions, chosen, hrefOf, go) {
-  // the tags offered stay in their places while they are switched on and off
-  const list = element("ul", { className: "chips narrow", "aria-label": "Only pictures with the tag" });
+// `chosen` are the active tags; hrefOf(tags) is the address with other tags. The result's suggest(names) shows more tags.
+export function tagFilter(conditions, chosen, hrefOf, navigate) {
+  // suggested tags keep their places while they are switched on and off
+  const list = element("ul", { className: "chips tag-filter", "aria-label": "Filter by tag" });
   let counts = new Map();
   let names = chosen;
 
   function draw() {
     const possible = names.filter((name) => chosen.includes(name) || !counts.size || counts.has(name));
-    list.replaceChildren(element("li", { className: "quiet", textContent: "Only with" }), ...possible.map((name) => {
+    list.replaceChildren(element("li", { className: "muted", textContent: "With tags" }), ...possible.map((name) => {
       const on = chosen.includes(name);
       const tags = on ? chosen.filter((other) => other !== name) : [...chosen, name];
       return chip(name, hrefOf(tags), on, counts.size ? (counts.get(name) ?? 0).toLocaleString() : "");
     }));
-    if (counts.size) list.append(anotherTag(counts, (name) => go(hrefOf([...new Set([...chosen, name])]))));
+    if (counts.size) list.append(tagInput(counts, (name) => navigate(hrefOf([...new Set([...chosen, name])]))));
     list.hidden = !names.length && !counts.size;
   }
 
-  async function fill() {
+  async function loadCounts() {
     try {
-      const { tags } = await api.tags({ ...conditions, tag: chosen, limit: MOST_TAGS });
+      const { tags } = await api.tags({ ...conditions, tag: chosen, limit: MAX_TAGS });
       counts = new Map(tags.map(({ name, count }) => [name, count]));
       draw();
     } catch {
-      // the tags work without their counts; what is wrong with the service, the results say
+      // the filter works without counts; the results show what is wrong with the service
     }
   }
 
-  function offer(suggested) {
-    names = [...new Set([...suggested, ...chosen])];
+  function suggest(suggestions) {
+    names = [...new Set([...suggestions, ...chosen])];
     draw();
   }
 
   draw();
-  fill();
-  return { node: list, offer };
+  loadCounts();
+  return { node: list, suggest };
 }

@@ -15,20 +15,20 @@ export const button = (text, onclick, properties = {}) =>
 
 export const link = (text, href, properties = {}) => element("a", { href, textContent: text, ...properties });
 
-export const quiet = (text) => element("p", { className: "quiet", textContent: text });
+export const muted = (text) => element("p", { className: "muted", textContent: text });
 
-export const hidden = (text) => element("span", { className: "visually-hidden", textContent: text });
+export const visuallyHidden = (text) => element("span", { className: "visually-hidden", textContent: text });
 
-export const title = (text) => element("h1", { tabIndex: -1, textContent: text });
+export const pageTitle = (text) => element("h1", { tabIndex: -1, textContent: text });
 
 // A link that switches a tag on or off.
 export function chip(name, href, on, note = "") {
   const state = on ? { "aria-current": "true" } : {};
   return element("li", {}, element("a", { className: "chip", href, "data-focus": `tag ${name}`, ...state },
-    name, note ? element("span", { className: "quiet", textContent: note }) : null));
+    name, note ? element("span", { className: "muted", textContent: note }) : null));
 }
 
-export function nameWindow(text) {
+export function setWindowTitle(text) {
   document.title = text ? `${text} · lookalike` : "lookalike";
 }
 
@@ -40,32 +40,53 @@ export function notice(...children) {
   return element("div", { className: "notice" }, ...children);
 }
 
-const ADVICE = {
-  scope_missing: "Sign in with a key that may write. The operator creates one with “lookalike keys create NAME --scope write”.",
-  store_unavailable: "Indexed pictures are kept. Try again in a moment, or tell the operator.",
-  busy: "Try again in a moment.",
-  rate_limited: "Try again in a moment.",
-  image_undecodable: "Choose another picture, or save this one again as JPEG or PNG.",
-  unsupported_format: "Choose a picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.",
-  url_blocked: "Only public http and https addresses are fetched. Save the picture and choose its file instead.",
-  url_unreachable: "Check the address in a new tab, or save the picture and choose its file instead.",
+// The page's own titles and advice for error codes; the service's title is shown for all other codes.
+const PROBLEMS = {
+  image_undecodable: {
+    title: "This file can't be opened as a picture",
+    advice: "Choose another picture, or save this one again as JPEG or PNG.",
+  },
+  unsupported_format: {
+    title: "This file isn't in a supported picture format",
+    advice: "Choose a picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.",
+  },
+  image_too_large: { title: "This picture is too large", advice: "Choose a smaller picture." },
+  file_unreadable: { title: "The file of this picture can't be read" },
+  url_blocked: {
+    title: "This address can't be used",
+    advice: "Only public http and https addresses are fetched. Save the picture and choose its file instead.",
+  },
+  url_unreachable: {
+    title: "This address can't be reached",
+    advice: "Open the address in a new tab to check it, or save the picture and choose its file instead.",
+  },
+  scope_missing: {
+    advice: "Sign in with a key that has the write scope. The operator creates one with: lookalike keys create NAME --scope write",
+  },
+  key_unknown: { title: "This API key isn't valid" },
+  store_unavailable: {
+    title: "The index can't be reached", advice: "The indexed pictures are safe. Try again in a moment, or tell the operator.",
+  },
+  busy: { title: "The service is busy", advice: "Try again in a moment." },
+  rate_limited: { title: "Too many requests", advice: "Try again in a moment." },
 };
 
-// What went wrong, in the words of the problem document, with a way on.
-export function failure(problem, retry) {
-  if (!problem.title) reportError(problem); // no answer of the service: a fault of this page
-  const name = problem.title ?? "This page failed";
+// Shows an error with its explanation, advice, code and, with retry(), a button to try again.
+export function errorNotice(problem, retry) {
+  if (!problem.title) reportError(problem); // not an answer of the service: a fault of this page
+  const { title, advice } = PROBLEMS[problem.code] ?? {};
+  const name = title ?? problem.title ?? "Something went wrong on this page";
   const node = element("div", { className: "notice failed" },
     element("strong", { textContent: name }),
     element("p", { textContent: problem.message }),
-    ADVICE[problem.code] ? element("p", { textContent: ADVICE[problem.code] }) : null,
-    problem.code ? quiet(`Code: ${problem.code}`) : null,
+    advice ? element("p", { textContent: advice }) : null,
+    problem.code ? muted(`Code: ${problem.code}`) : null,
     retry ? button("Try again", retry) : null);
   announce(`${name}. ${problem.message}`);
   return node;
 }
 
-// A picture that says so when the browser cannot show it (a file that is gone, or in a bucket).
+// A picture that is replaced by a text if the browser can't show it (the file is missing, or in a bucket).
 export function image(src, alt) {
   const node = element("img", { src, alt, draggable: false, decoding: "async", loading: "lazy" });
   node.onerror = () => node.replaceWith(element("span", { className: "missing", textContent: "No preview" }));

@@ -1,16 +1,16 @@
-// Puts values into words.
+// Formats values as text.
 
 export const fileName = (path) => path.split(/[\\/]/).pop() || path;
 export const percent = (fraction) => `${Math.round(fraction * 100)}%`;
 export const count = (number, one, many) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
-export const isLink = (path) => /^https?:\/\//i.test(path);
+export const isWebUrl = (path) => /^https?:\/\//i.test(path);
 
 export function size(bytes) {
-  const step = bytes < 1e6 ? [1e3, "kB"] : [1e6, "MB"];
-  return `${(bytes / step[0]).toFixed(1)} ${step[1]}`;
+  const [divisor, unit] = bytes < 1e6 ? [1e3, "kB"] : [1e6, "MB"];
+  return `${(bytes / divisor).toFixed(1)} ${unit}`;
 }
 
-export function date(text) {
+export function dateTime(text) {
   return new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
@@ -20,9 +20,9 @@ export function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
 
-// A span of days as it is said; either may be null.
-export function days(from, to) {
+// Formats a range of dates; one of the two may be null.
+export function dateRange(from, to) {
   const day = (text) => new Date(`${text}T12:00`).toLocaleDateString(undefined, { dateStyle: "medium" });
   if (from && to) return from === to ? `on ${day(from)}` : `from ${day(from)} to ${day(to)}`;
-  return from ? `from ${day(from)} on` : `until ${day(to)}`;
+  return from ? `since ${day(from)}` : `until ${day(to)}`;
 }

@@ -1,13 +1,13 @@
-// Repeats a question while its view is in sight and the answer goes on changing.
+// Repeats a request while its view is shown and the answer can still change.
 
-// ask() answers whether to ask again; a failure is its own business.
-export function watch(node, milliseconds, ask) {
+// load() returns whether to load again; it handles its own errors.
+export function poll(node, milliseconds, load) {
   let timer = 0;
   let shown = false;
 
   async function next() {
     clearTimeout(timer);
-    const again = await ask();
+    const again = await load();
     clearTimeout(timer);
     if (shown && again) timer = setTimeout(next, milliseconds);
   }

@@ -1,13 +1,13 @@
-// The addresses of views: what is in them, and how those within one collection are made.
+// The addresses of views: reads their parameters and builds addresses within one collection.
 import { withQuery } from "./api.js";
 
 export const parameters = () => new URLSearchParams(location.search);
 
-// Answers a function that makes addresses within one collection; empty values are left out.
-export const addressesIn = (collection) => (values) => withQuery("/", { collection, ...values });
+// Returns a function that builds addresses within one collection; empty values are left out.
+export const pageUrls = (collection) => (values) => withQuery("/", { collection, ...values });
 
-// The conditions of an address that both browsing and searching have, as the API calls them.
-export function daysOf(params) {
+// Returns the range of dates in an address, which browsing and searching share.
+export function dateRangeOf(params) {
   const [from, to] = ["from", "to"].map((name) => {
     const day = params.get(name) ?? "";
     return /^\d{4}-\d\d-\d\d$/.test(day) ? day : null;

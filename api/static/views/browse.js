@@ -1,39 +1,39 @@
-// The view of a whole collection, of one tag or of some days: a place to drop a picture, tags, the pictures.
-import { daysOf } from "../lib/urls.js";
+// The view of a whole collection, of one tag or of a range of dates: the search form, the tags, the pictures.
+import { dateRangeOf } from "../lib/urls.js";
 import * as api from "../lib/api.js";
 import { dateFilter } from "../components/date-filter.js";
-import { element, link, title } from "../lib/dom.js";
+import { element, link, pageTitle } from "../lib/dom.js";
 import { pictureGrid } from "../components/grid.js";
-import { hero } from "../components/search-form.js";
+import { searchForm } from "../components/search-form.js";
 import { showTags } from "../components/tag-list.js";
-import { days } from "../lib/format.js";
+import { dateRange } from "../lib/format.js";
 
-// What to say where the default collection is missing but others are not.
+// Links to the other collections, for when the default collection does not exist.
 function otherCollections(collections) {
-  return collections.length ? [", or look into ", ...collections.flatMap(({ name, count }, place) => [
-    place ? ", " : "",
+  return collections.length ? [" Other collections: ", ...collections.flatMap(({ name, count }, index) => [
+    index ? ", " : "",
     link(name, `/?${new URLSearchParams({ collection: name })}`),
-    ` (${count.toLocaleString()})`])] : [];
+    ` (${count.toLocaleString()})`]), "."] : [];
 }
 
-function nothing(tag, from, to, here) {
+function emptyText(tag, from, to, urlHere) {
   if (from || to) {
-    const what = tag ? `No picture with the tag “${tag}”` : "No picture";
-    return [`${what} says that it was taken ${days(from, to)}. Pictures without a date are left out. `,
-      link("Any day", here({ from: null, to: null }))];
+    const range = dateRange(from, to);
+    const text = tag ? `No pictures with the tag “${tag}” taken ${range}.` : `No pictures taken ${range}.`;
+    return [`${text} Pictures without a date are not shown. `, link("Any date", urlHere({ from: null, to: null }))];
   }
-  if (tag) return [`No picture has the tag “${tag}”.`];
-  return ["There are no pictures here yet. ", link("Index a library", here({ view: "indexing" })), ", add a folder with ",
-    element("code", { textContent: "lookalike index FOLDER" })];
+  if (tag) return [`No pictures with the tag “${tag}”.`];
+  return ["Nothing indexed yet. Run: ", element("code", { textContent: "lookalike index FOLDER" }),
+    " or ", link("start an indexing job", urlHere({ view: "indexing" })), "."];
 }
 
-export function browse(params, { to, go }) {
+export function browse(params, { urlFor, navigate }) {
   const [tag, collection] = [params.get("tag"), params.get("collection")];
-  const { from, to: until } = daysOf(params);
-  const conditions = { collection, taken_from: from, taken_to: until };
-  const here = (changes) => to({ tag, from, to: until, ...changes });
+  const { from, to } = dateRangeOf(params);
+  const conditions = { collection, taken_from: from, taken_to: to };
+  const urlHere = (changes) => urlFor({ tag, from, to, ...changes });
   const tags = element("section", { "aria-label": "Tags" });
-  const empty = nothing(tag, from, until, here);
+  const empty = emptyText(tag, from, to, urlHere);
 
   async function load(offset, limit) {
     try {
@@ -48,21 +48,21 @@ export function browse(params, { to, go }) {
 
   const grid = pictureGrid({
     load,
-    href: ({ id }) => to({ id }),
+    href: ({ id }) => urlFor({ id }),
     texts: {
       one: "picture", many: "pictures", loading: "Loading pictures…",
-      slow: "Still loading pictures. The store may be busy with an indexing job.", empty,
+      slow: "Still loading pictures. The service may be busy with an indexing job.", empty,
     },
   });
-  showTags(tags, conditions, tag, (name) => here({ tag: name }));
-  const narrowed = tag || from || until;
-  const heading = tag ?? (narrowed ? `Taken ${days(from, until)}` : "All pictures");
+  showTags(tags, conditions, tag, (name) => urlHere({ tag: name }));
+  const filtered = tag || from || to;
+  const heading = tag ?? (filtered ? `Taken ${dateRange(from, to)}` : "All pictures");
   return element("div", {},
-    narrowed ? null : hero((url) => go(to({ url }))),
+    filtered ? null : searchForm((url) => navigate(urlFor({ url }))),
     tags,
     element("div", { className: "row heading" },
-      narrowed ? title(heading) : element("h2", { textContent: heading }), grid.status,
-      narrowed ? link("Show all pictures", to({})) : null,
-      dateFilter({ from, to: until }, here, go)),
+      filtered ? pageTitle(heading) : element("h2", { textContent: heading }), grid.status,
+      filtered ? link("Show all pictures", urlFor({})) : null,
+      dateFilter({ from, to }, urlHere, navigate)),
     grid.body);
 }

@@ -1,63 +1,63 @@
-// The view of what was decided about duplicates, each to be taken back.
+// The view of past decisions about duplicates, each of which can be undone.
 import * as api from "../lib/api.js";
-import { announce, button, element, failure, link, notice, quiet, title } from "../lib/dom.js";
-import { DECIDED, KINDS } from "../components/duplicate-group.js";
-import { date } from "../lib/format.js";
+import { announce, button, element, errorNotice, link, muted, notice, pageTitle } from "../lib/dom.js";
+import { DECISIONS, KINDS } from "../components/duplicate-group.js";
+import { dateTime } from "../lib/format.js";
 
 const PAGE = 100;
 
-function group({ id, content_hashes: contents }) {
+function groupName({ id, content_hashes: contents }) {
   const kind = KINDS[id.split("-")[0]]?.name ?? "A";
   return contents.length > 1 ? `${kind} group of ${contents.length} different pictures` : `${kind} group`;
 }
 
-function row(decision, collection, undone) {
-  const said = element("div");
+function decisionRow(decision, collection, onUndone) {
+  const message = element("div");
   const node = element("li", { className: "panel" }, element("div", { className: "row" },
-    element("strong", { textContent: DECIDED[decision.decision] }),
-    quiet(`${group(decision)}, ${date(decision.decided_at)}`),
+    element("strong", { textContent: DECISIONS[decision.decision] }),
+    muted(`${groupName(decision)}, ${dateTime(decision.decided_at)}`),
     button("Undo", async () => {
       try {
-        await api.undo(decision.id, { collection });
-        announce("Undone.");
+        await api.undoDecision(decision.id, { collection });
+        announce("The decision was undone.");
         node.remove();
-        undone();
+        onUndone();
       } catch (problem) {
-        said.replaceChildren(failure(problem));
+        message.replaceChildren(errorNotice(problem));
       }
-    }, { className: "small" })), said);
+    }, { className: "small" })), message);
   return node;
 }
 
-export function kept(params, { to, forget }) {
+export function decisions(params, { urlFor, clearViewCache }) {
   const collection = params.get("collection");
-  const heading = title("Past decisions");
+  const heading = pageTitle("Past decisions");
   const list = element("ul", { className: "panels" });
-  const end = element("div", {}, quiet("Loading past decisions…"));
+  const end = element("div", {}, muted("Loading decisions…"));
   let offset = 0;
 
-  function undone() {
-    forget(); // the list of groups has one more
+  function onUndone() {
+    clearViewCache(); // the list of groups has one more
     offset -= 1;
     heading.focus();
-    if (!list.childElementCount) end.replaceChildren(nothing());
+    if (!list.childElementCount) end.replaceChildren(empty());
   }
 
-  const nothing = () => notice(element("p", { textContent: "No decisions yet. Groups that you keep or split up appear here." }));
+  const empty = () => notice(element("p", { textContent: "No decisions yet. Choose “Keep all” or “Not duplicates” for a group, and the decision appears here." }));
 
-  async function more() {
+  async function loadMore() {
     try {
-      const { decisions, total } = await api.decisions({ collection, offset, limit: PAGE });
-      offset += decisions.length;
-      list.append(...decisions.map((decision) => row(decision, collection, undone)));
-      end.replaceChildren(...(total ? [] : [nothing()]), ...(offset < total ? [button("Load more", more)] : []));
+      const page = await api.decisions({ collection, offset, limit: PAGE });
+      offset += page.decisions.length;
+      list.append(...page.decisions.map((decision) => decisionRow(decision, collection, onUndone)));
+      end.replaceChildren(...(page.total ? [] : [empty()]), ...(offset < page.total ? [button("Load more", loadMore)] : []));
     } catch (problem) {
-      end.replaceChildren(failure(problem, more));
+      end.replaceChildren(errorNotice(problem, loadMore));
     }
   }
 
-  more();
-  return element("div", { className: "narrow-page" }, link("All duplicates", to({ view: "duplicates" })), heading,
-    quiet("Decisions apply to the contents of pictures, whatever their names. An undone group is shown among the duplicates again."),
+  loadMore();
+  return element("div", { className: "column" }, link("All duplicates", urlFor({ view: "duplicates" })), heading,
+    muted("Decisions apply to the content of pictures, even if files are renamed. Undo a decision to see its group again."),
     list, end);
 }
