@@ -35,6 +35,7 @@ PHONE = {
     "is_mobile": True,
     "has_touch": True,
 }
+DECODE_IMAGES = "Promise.all([...document.images].filter(i => i.complete).map(i => i.decode().catch(() => {})))"
 JOB_SECONDS = 60
 QUALITY = 82
 
@@ -146,6 +147,7 @@ def save(page: Page, name: str) -> None:
     """Save a screenshot after all visible images have loaded."""
     page.wait_for_load_state("networkidle")
     page.wait_for_function(IMAGES_LOADED)
+    page.evaluate(DECODE_IMAGES)  # a loaded image is painted only after it is decoded
     shot = IMAGES / f"{name}.png"
     page.screenshot(path=shot, animations="disabled")
     Image.open(shot).convert("RGB").save(shot.with_suffix(".webp"), quality=QUALITY, method=6)
