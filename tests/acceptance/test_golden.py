@@ -26,6 +26,7 @@ PACKAGED = Path(skimage.__file__).parent / "data"
 PHOTOS = json.loads((GOLDEN / "photos.json").read_text())
 KEY = "lk_7jDflr5I7B2cexmL8cfI2I6lzuJg4_DBe7xIKPIxyXE"  # of a directory that exists in this test alone
 LIBRARY = Path("/tmp/lookalike-golden/photos")  # rows name their files by absolute paths
+FILES = ("coffee.png", "rocket.jpg", "camera.png", "cats/chelsea.png", "cats/copy.png")
 TAKEN = 1714564800  # when the library's files were changed, in seconds since 1970
 
 
@@ -72,7 +73,11 @@ def earlier(tmp_path: Path) -> Lookalike:
     with tarfile.open(GOLDEN / "data-3e3cd0d.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     (LIBRARY / "cats").mkdir(parents=True, exist_ok=True)
-    for name in ("coffee.png", "rocket.jpg", "camera.png", "cats/chelsea.png", "cats/copy.png"):
+    strays = [file for file in LIBRARY.rglob("[!.]*") if file.is_file()]
+    for file in strays:
+        if str(file.relative_to(LIBRARY)) not in FILES:
+            file.unlink(missing_ok=True)
+    for name in FILES:
         source = PACKAGED / ("chelsea.png" if "cats" in name else name)
         partial = LIBRARY / f".{os.getpid()}"
         shutil.copy(source, partial)
