@@ -28,7 +28,7 @@ from benchmarks.common import Bench, fresh, write_results
 from duplicates import evidence
 from duplicates.evidence import Kind
 from duplicates.pair_store import PairStore
-from duplicates.review import Review, Shown
+from duplicates.review import GroupView, Review
 from duplicates.scan import ScanProgress, folder_of, scan
 from indexer.pipeline.index_source import index_source
 from indexer.sources.folder import Folder
@@ -169,20 +169,20 @@ class Count:
         }
 
 
-def count(groups: Sequence[Shown]) -> Count:
+def count(groups: Sequence[GroupView]) -> Count:
     """Count the pairs in groups."""
     counted = Count()
     for group in groups:
-        counted.add([Path(copy.row.path).stem for copy in group.pictures])
+        counted.add([Path(copy.row.path).stem for copy in group.images])
     return counted
 
 
 def without_pixels(bench: Bench, collection: Collection) -> dict[str, float]:
     """Return recall and precision of single pairs where pixels cannot be read, as for pictures in a bucket."""
     with PairStore(folder_of(bench.settings.data), collection.name, collection.model) as ledger:
-        known = ledger.known()
-    rows = {row.id: row for row in collection.fetch([ids[0] for ids in known.pictures.values()])}
-    names = {content: Path(rows[ids[0]].path).stem.split(MARK) for content, ids in known.pictures.items()}
+        known = ledger.snapshot()
+    rows = {row.id: row for row in collection.fetch([ids[0] for ids in known.images.values()])}
+    names = {content: Path(rows[ids[0]].path).stem.split(MARK) for content, ids in known.images.items()}
     blind = [
         (names[first], names[second])
         for (first, second), found in known.pairs.items()

@@ -64,7 +64,7 @@ def measured(collection: Collection, data: Path, rows: int) -> dict[str, Any]:
     planted |= source.fill(collection, NEW)
     after = timed(collection, data)
     with PairStore(folder_of(data), collection.name, collection.model) as ledger:
-        known = ledger.known()
+        known = ledger.snapshot()
     found = {frozenset((known.hashes[a], known.hashes[b])) for a, b in known.pairs}
     size = sum(file.stat().st_size for file in folder_of(data).glob("*.sqlite3*"))
     return {

@@ -1,4 +1,4 @@
-"""`lookalike duplicates`: list what a collection has more than once."""
+"""`lookalike duplicates`: lists groups of duplicates and stores decisions about them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,31 +18,32 @@ from embeddings.settings import Settings
 from store.base import Collection
 from store.image_files import ImageFiles
 
-UNITS = {"reading": "pictures", "comparing": "cells", "looking": "pairs"}
+UNITS = {"reading": "images", "comparing": "buckets", "looking": "pairs"}
 MEANING = {
     Kind.EXACT: "the same bytes",
-    Kind.NEAR: "the same picture, saved again, resized, cropped or lightly edited",
-    Kind.SIMILAR: "another picture that looks alike",
+    Kind.NEAR: "the same image, saved again, resized, cropped or lightly edited",
+    Kind.SIMILAR: "different images that look alike",
 }
 
 
 @click.command()
 @collection_option
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Only groups of this kind.")
-@click.option("--kept", is_flag=True, help="Also groups of which it was decided that all stay.")
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Show only groups of this kind.")
+@click.option("--kept", is_flag=True, help="Also show groups of which you decided to keep all.")
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line a picture.")
-@click.option("--keep-all", metavar="GROUP", multiple=True, help="Decide that all of GROUP stay; may be repeated.")
-@click.option("--not-duplicates", metavar="GROUP", multiple=True, help="Decide that GROUP's pictures are not alike.")
-@click.option("--undo", metavar="GROUP", multiple=True, help="Take back what was decided about GROUP.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per image.")
+@click.option("--keep-all", metavar="GROUP", multiple=True, help="Keep all of GROUP and hide it; may be repeated.")
+@click.option("--not-duplicates", metavar="GROUP", multiple=True, help="Never group the images of GROUP again.")
+@click.option("--undo", metavar="GROUP", multiple=True, help="Delete the decision about GROUP.")
 def duplicates(
     collection: str | None, kind: str | None, kept: bool, as_json: bool, as_csv: bool, **decided: Sequence[str]
 ) -> None:
-    """List pictures that a collection has more than once, in groups, and suggest the best copy of each.
+    """Find duplicates in a collection, list them in groups, and suggest the best copy of each.
 
-    exact: the same bytes. near: the same picture, saved again, resized, mirrored, cropped a little or lightly edited.
-    similar: another picture that looks alike. Only what is new or changed since the last time is looked at; Ctrl-C
-    stops it, and the next run goes on from there. Nothing is deleted. Decisions are remembered by the files' contents.
+    exact: the same bytes. near: the same image, saved again, resized, mirrored, cropped a little or lightly edited.
+    similar: different images that look alike. Only images that are new or changed since the last scan are compared.
+    Ctrl-C stops the scan, and the next one continues from there. Nothing is deleted. Decisions hold for the contents of
+    files, whatever their names.
     """
     if as_json and as_csv:
         raise UsageError("choose either --json or --csv")
@@ -66,12 +67,12 @@ def _decide(target: Collection, settings: Settings, decided: dict[str, Sequence[
     for group_id in decided["undo"]:
         with Decisions(folder) as decisions:
             if not decisions.undo(target.name, group_id):
-                raise NotFound(f"nothing was decided about a group {group_id!r} in the collection {target.name}")
-        click.echo(f"{group_id}: taken back")
+                raise NotFound(f"there is no decision about a group {group_id!r} in the collection {target.name}")
+        click.echo(f"{group_id}: decision deleted")
 
 
 def _scan(target: Collection, settings: Settings) -> None:
-    """Bring what is known up to date, with a bar for each stage on stderr."""
+    """Scan for duplicates, with a progress bar for each stage on stderr."""
     image_files = ImageFiles(settings.data, settings.max_bytes)
     limits = DecodeLimits(settings.max_bytes, settings.max_pixels, settings.decode_timeout, settings.decode_memory)
     stages: dict[str, Any] = {}
@@ -90,29 +91,29 @@ def _scan(target: Collection, settings: Settings) -> None:
         try:
             scan(target, folder_of(settings.data), lambda row: image_files.read(target.name, row), pool, listen)
         except KeyboardInterrupt:
-            click.echo("stopped; the next run goes on from there", err=True)
+            click.echo("stopped; the next run continues from there", err=True)
             raise
         finally:
             for bar in stages.values():
                 bar.close()
 
 
-def _print(review: Review, name: str, kind: str | None, kept: bool, machine: tuple[bool, bool]) -> None:
+def _print(review: Review, name: str, kind: str | None, kept: bool, formats: tuple[bool, bool]) -> None:
     groups = review.groups(Kind(kind) if kind else None, kept)
     documents = group_documents(review, groups, name)
-    as_json, as_csv = machine
+    as_json, as_csv = formats
     if as_json or as_csv:
-        for part in json_parts(documents) if as_json else csv_lines(documents):
-            click.echo(part, nl=False)
+        for text in json_parts(documents) if as_json else csv_lines(documents):
+            click.echo(text, nl=False)
         return
     for document in documents:
         _print_group(document)
-    counts = ", ".join(f"{sum(group.kind is one for group in groups):,} {one}" for one in Kind)
+    counts = ", ".join(f"{sum(group.kind is kind for group in groups):,} {kind}" for kind in Kind)
     click.echo(f"{name}: {plural(len(groups), 'group')} ({counts})", err=not groups)
 
 
 def _print_group(group: GroupOut) -> None:
-    click.echo(f"{group.id}: {group.count:,} pictures, {MEANING[group.kind]}" + (" (kept)" if group.kept else ""))
+    click.echo(f"{group.id}: {group.count:,} images, {MEANING[group.kind]}" + (" (kept)" if group.kept else ""))
     for image in sorted(group.images, key=lambda image: image.id != group.best):
         facts = _facts(image) + (", compared with" if image.id == group.reference else "")
         mark = f"  best ({group.best_because.replace('_', ' ')})" if image.id == group.best else ""

@@ -1,1 +1,1 @@
-"""Finds what a collection has more than once: the same bytes, the same picture, pictures that look alike."""
+"""Finds duplicates in a collection: the same bytes, copies of the same image, images that look alike."""

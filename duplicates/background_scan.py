@@ -1,4 +1,4 @@
-"""Looks for duplicates in the background, one collection after another, and says how far it is."""
+"""Scans collections for duplicates in the background, one after another, and reports the progress."""
 
 import contextlib
 import logging
@@ -19,13 +19,13 @@ from store.image_files import ImageFiles
 
 log = logging.getLogger(__name__)
 
-_NOTHING = ScanProgress("reading", 0, 0)
-CLOCK_NS = 1_000_000_000  # two changes of a file within it may leave the same time
-FRESH_SECONDS = 60.0  # for so long nobody looks again unless asked to
+_NOT_STARTED = ScanProgress("reading", 0, 0)
+CLOCK_NS = 1_000_000_000  # two changes of a file within this time may leave the same timestamp
+FRESH_SECONDS = 60.0  # during this time after a scan, `freshen` starts no other
 
 
 class ScanStatus(StrEnum):
-    """What became of a scan."""
+    """The state of a scan."""
 
     NONE = "none"
     QUEUED = "queued"
@@ -36,39 +36,39 @@ class ScanStatus(StrEnum):
 
     @property
     def active(self) -> bool:
-        """Whether it will go on by itself."""
+        """Whether the scan is waiting or running."""
         return self in (ScanStatus.QUEUED, ScanStatus.RUNNING)
 
 
 @dataclass(frozen=True)
 class Scan:
-    """How far the scan of a collection is; `ended` is by the monotonic clock."""
+    """The scan of a collection; `ended` is by the monotonic clock."""
 
     state: ScanStatus = ScanStatus.NONE
-    progress: ScanProgress = _NOTHING
+    progress: ScanProgress = _NOT_STARTED
     error: LookalikeError | None = None
     ended: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Stamp:
-    """What changes whenever the files do from which a catalogue is made."""
+    """Identifies the state of the files that a review is read from."""
 
     fingerprint: str
     times: tuple[int, ...]
     sizes: tuple[int, ...]
 
     def settled(self, now: int) -> bool:
-        """Return whether the files were left alone for so long that another change would show in their times."""
+        """Return whether the last change is so old that another change would show in the timestamps."""
         return now - max(self.times, default=now) > CLOCK_NS
 
 
 class _Stopped(Exception):
-    """The scan was stopped, or the service is about to end."""
+    """The scan was stopped, or the service is closing."""
 
 
 class Scans(Closing):
-    """The scans of one service; a context manager. Everything but `of`, `stop` and `close` blocks."""
+    """The scans of one service; a context manager. Methods block, except `of` and `stop`."""
 
     def __init__(self, data: Path, store: Store, image_files: ImageFiles, decoder: ImageDecoder) -> None:
         self.folder = folder_of(data)
@@ -80,15 +80,15 @@ class Scans(Closing):
         self._stopping: set[str] = set()
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "duplicates")
-        self._catalogues: dict[str, tuple[_Stamp, Review]] = {}
+        self._reviews: dict[str, tuple[_Stamp, Review]] = {}
 
     def of(self, name: str) -> Scan:
-        """Return how far a collection's scan is."""
+        """Return the scan of a collection."""
         with self._lock:
             return self._scans.get(name, Scan())
 
     def start(self, name: str) -> Scan:
-        """Begin to bring a collection's duplicates up to date, if that is not under way. Raises NotFound."""
+        """Start a scan of a collection, unless one is waiting or running. Raises NotFound."""
         collection = self._store.open(name)
         with self._lock:
             if not self._scans.get(name, Scan()).state.active and not self._closed:
@@ -98,52 +98,52 @@ class Scans(Closing):
             return self._scans.get(name, Scan())
 
     def freshen(self, name: str) -> Scan:
-        """Do as `start` where nobody has looked for a while; what was stopped stays so. Raises NotFound."""
-        before = self.of(name)
-        recent = before.ended and time.monotonic() - before.ended < FRESH_SECONDS
-        return before if recent or before.state is ScanStatus.STOPPED or before.state.active else self.start(name)
+        """Start a scan unless one is active, ended recently or was stopped. Raises NotFound."""
+        scan = self.of(name)
+        recent = scan.ended and time.monotonic() - scan.ended < FRESH_SECONDS
+        return scan if recent or scan.state is ScanStatus.STOPPED or scan.state.active else self.start(name)
 
     def stop(self, name: str) -> Scan:
-        """Stop a collection's scan as soon as can be; the next one goes on from there."""
+        """Stop the scan of a collection soon; the next scan continues from there."""
         with self._lock:
             if self._scans.get(name, Scan()).state.active:
                 self._stopping.add(name)
             return self._scans.get(name, Scan())
 
     def review(self, name: str) -> Review:
-        """Return the groups of a collection as far as they are known now. Raises NotFound, StoreUnavailable."""
+        """Return the groups of a collection found so far. Raises NotFound, StoreUnavailable."""
         collection = self._store.open(name)
         stamp = self._stamp(collection)
         with self._lock:
-            kept = self._catalogues.get(name)
-        if kept and kept[0] == stamp:
-            return kept[1]
+            cached = self._reviews.get(name)
+        if cached and cached[0] == stamp:
+            return cached[1]
         began = time.time_ns()
-        made = Review(collection, self.folder)
+        review = Review(collection, self.folder)
         if stamp.settled(began):
             with self._lock:
-                self._catalogues[name] = stamp, made
-        return made
+                self._reviews[name] = stamp, review
+        return review
 
     def decide(self, name: str, group_id: str, action: Action) -> Decision:
-        """Keep a decision for good. Raises NotFound or UsageError."""
+        """Store a decision about a group. Raises NotFound or UsageError."""
         return self.review(name).decide(group_id, action)
 
     def decisions(self, name: str) -> list[Decision]:
-        """Return the decisions about a collection, the latest first. Raises NotFound."""
+        """Return the decisions about a collection, latest first. Raises NotFound."""
         self._store.open(name)
         with Decisions(self.folder) as decisions:
             return decisions.all(name)
 
     def undo(self, name: str, group_id: str) -> None:
-        """Take a decision back. Raises NotFound."""
+        """Delete a decision. Raises NotFound."""
         self._store.open(name)
         with Decisions(self.folder) as decisions:
             if not decisions.undo(name, group_id):
-                raise NotFound(f"nothing was decided about a group {group_id!r} in the collection {name}", field="id")
+                raise NotFound(f"there is no decision about a group {group_id!r} in the collection {name}", field="id")
 
     def close(self) -> None:
-        """Stop what is under way and wait for it."""
+        """Stop the running scan and wait for it."""
         with self._lock:
             self._closed = True
         self._thread.shutdown()
@@ -158,16 +158,16 @@ class Scans(Closing):
                 self._scans[name] = Scan(ScanStatus.RUNNING, progress)
 
         try:
-            listen(_NOTHING)
+            listen(_NOT_STARTED)
             scan(collection, self.folder, lambda row: self._image_files.read(name, row), self._decoder, listen)
             self._end(name, ScanStatus.DONE)
         except _Stopped:
             self._end(name, ScanStatus.STOPPED)
         except LookalikeError as error:
-            log.error("looking for duplicates in %s failed: %s", name, error.message, exc_info=error)
+            log.error("scanning %s for duplicates failed: %s", name, error.message, exc_info=error)
             self._end(name, ScanStatus.FAILED, error)
-        except BaseException:  # a mistake of ours: said in the log and in the answer, and the thread goes on
-            log.exception("looking for duplicates in %s failed", name)
+        except BaseException:  # a bug: it shows in the log and in answers, and the thread goes on
+            log.exception("scanning %s for duplicates failed", name)
             self._end(name, ScanStatus.FAILED, LookalikeError())
             raise
 

@@ -1,11 +1,11 @@
-"""Which of several copies is the best one, and why."""
+"""Chooses the best of several copies, and says why."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from store.records import Row
 
-# what is compared first decides first; of equal ones the smaller value is the better
+# the first criterion that differs decides; the smaller value is better
 _CRITERIA: tuple[tuple[str, Callable[[Row], Any]], ...] = (
     ("resolution", lambda row: -row.width * row.height),
     ("camera_date", lambda row: row.taken_at is None),
@@ -16,11 +16,11 @@ _CRITERIA: tuple[tuple[str, Callable[[Row], Any]], ...] = (
 
 
 def best_of(rows: Sequence[Row]) -> tuple[Row, str]:
-    """Return the best of some rows, and what it has over the next best.
+    """Return the best of some rows, and the criterion that sets it apart from the next best.
 
-    That is the higher `resolution`; else the one with the camera's date (`camera_date`), which programs that save a
-    picture again often lose; else the larger file (`size`); else the earlier `date`, the camera's or else the file's;
-    else the shorter `path`.
+    The criteria are, in this order: the higher `resolution`; a date from the camera (`camera_date`), which programs
+    often lose when they save an image again; the larger file (`size`); the earlier `date`, the camera's or else the
+    file's; the shorter `path`.
     """
     ranked = sorted(rows, key=lambda row: tuple(value(row) for _, value in _CRITERIA))
     first, second = ranked[0], ranked[min(1, len(ranked) - 1)]

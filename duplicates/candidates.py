@@ -1,9 +1,9 @@
-"""Neighbours among many vectors without comparing each with each.
+"""Finds neighbours among many vectors without comparing every pair.
 
-A few rows are pivots; every vector lies in the cells of the pivots nearest to it, and is compared with those alone that
-share a cell. Vectors that are near each other see the pivots in nearly the same order (E. Chávez, K. Figueroa and
-G. Navarro, 'Effective Proximity Retrieval by Ordering Permutations', 2008), so they share one of their first cells: but
-for a few, which `python -m benchmarks.duplicates` counts.
+Some rows are pivots. Every vector belongs to the buckets of its nearest pivots, and is compared only with vectors that
+share a bucket. Vectors near each other rank the pivots in nearly the same order (E. Chávez, K. Figueroa and G. Navarro,
+'Effective Proximity Retrieval by Ordering Permutations', 2008), so nearly all such pairs share a bucket;
+`python -m benchmarks.duplicates` counts the exceptions.
 """
 
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ import numpy as np
 
 from duplicates.evidence import MIN_SCORE, NEAR_DISTANCE, NEAR_SCORE, distances
 
-ALL_WITH_ALL = 4096  # so few are compared each with each: one cell
+MAX_ONE_BUCKET = 4096  # contents that are all in one bucket
 VECTORS_PER_PIVOT = 16
 MAX_PIVOTS = 1024
-CELLS_PER_VECTOR = 4
+BUCKETS_PER_VECTOR = 4
 BLOCK = 1024  # vectors compared at a time with as many others
-MAX_NEAR, MAX_SIMILAR = 256, 16  # partners that one vector keeps in one cell, the best ones
+MAX_NEAR, MAX_SIMILAR = 256, 16  # partners of one vector in one bucket
 
 
 @dataclass(frozen=True)
 class Members:
-    """The vectors of a cell: ids int64 [n], perceptual hashes uint64 [n], vectors float32 [n, dimension]."""
+    """Contents of a bucket: ids int64 [n], perceptual hashes uint64 [n], vectors float32 [n, dimension]."""
 
     ids: np.ndarray
     hashes: np.ndarray
     vectors: np.ndarray
 
     def part(self, which: slice) -> "Members":
-        """Return some of them."""
+        """Return a part of the contents."""
         return Members(self.ids[which], self.hashes[which], self.vectors[which])
 
 
@@ -46,36 +46,36 @@ class Pair:
 
 
 def pivots_for(count: int) -> int:
-    """Return how many pivots a collection of `count` contents is divided by."""
-    return 1 if count <= ALL_WITH_ALL else min(MAX_PIVOTS, count // VECTORS_PER_PIVOT)
+    """Return the number of pivots for a collection of `count` contents."""
+    return 1 if count <= MAX_ONE_BUCKET else min(MAX_PIVOTS, count // VECTORS_PER_PIVOT)
 
 
-def assign_cells(vectors: np.ndarray, pivots: np.ndarray) -> np.ndarray:
-    """Return the cells of each vector, int [n, at most CELLS_A_VECTOR], from pivots float32 [p, dimension]."""
-    if len(pivots) <= CELLS_PER_VECTOR:
+def assign_buckets(vectors: np.ndarray, pivots: np.ndarray) -> np.ndarray:
+    """Return the buckets of each vector, int [n, at most BUCKETS_PER_VECTOR], by pivots float32 [p, dimension]."""
+    if len(pivots) <= BUCKETS_PER_VECTOR:
         return np.zeros((len(vectors), 1), int)
-    near = np.argpartition(-(vectors @ pivots.T), CELLS_PER_VECTOR, axis=1)
-    return near[:, :CELLS_PER_VECTOR]
+    nearest = np.argpartition(-(vectors @ pivots.T), BUCKETS_PER_VECTOR, axis=1)
+    return nearest[:, :BUCKETS_PER_VECTOR]
 
 
 def candidate_pairs(new: Members, others: Members) -> Iterator[Pair]:
-    """Yield the pairs of a new content with another that may be near or similar; no content is paired with itself."""
+    """Yield the pairs of a new content with another one that may be near or similar."""
     for start in range(0, len(new.ids), BLOCK):
-        some = new.part(slice(start, start + BLOCK))
-        scores = some.vectors @ others.vectors.T
-        scores[some.ids[:, None] == others.ids[None, :]] = -1.0
+        block = new.part(slice(start, start + BLOCK))
+        scores = block.vectors @ others.vectors.T
+        scores[block.ids[:, None] == others.ids[None, :]] = -1.0  # no content is paired with itself
         rows, columns = np.nonzero(scores >= MIN_SCORE)
-        apart, mirrored = distances(some.hashes[rows], others.hashes[columns])
-        found = scores[rows, columns]
-        near = (apart <= NEAR_DISTANCE) & (found >= NEAR_SCORE)
-        for kind, most in ((near, MAX_NEAR), (~near, MAX_SIMILAR)):
-            for i in _best(rows, found, np.flatnonzero(kind), most):
-                first, second = sorted((int(some.ids[rows[i]]), int(others.ids[columns[i]])))
-                yield Pair(first, second, int(apart[i]), bool(mirrored[i]), min(1.0, float(found[i])))
+        bits, mirrored = distances(block.hashes[rows], others.hashes[columns])
+        cosines = scores[rows, columns]
+        near = (bits <= NEAR_DISTANCE) & (cosines >= NEAR_SCORE)
+        for mask, limit in ((near, MAX_NEAR), (~near, MAX_SIMILAR)):
+            for i in _best(rows, cosines, np.flatnonzero(mask), limit):
+                first, second = sorted((int(block.ids[rows[i]]), int(others.ids[columns[i]])))
+                yield Pair(first, second, int(bits[i]), bool(mirrored[i]), min(1.0, float(cosines[i])))
 
 
-def _best(rows: np.ndarray, scores: np.ndarray, which: np.ndarray, most: int) -> np.ndarray:
-    """Return those of `which` that are among the `most` best of their row."""
-    order = which[np.lexsort((-scores[which], rows[which]))]
+def _best(rows: np.ndarray, scores: np.ndarray, indices: np.ndarray, limit: int) -> np.ndarray:
+    """Return those of the `indices` that are among the `limit` best of their row."""
+    order = indices[np.lexsort((-scores[indices], rows[indices]))]
     ranks = np.arange(len(order)) - np.searchsorted(rows[order], rows[order])
-    return order[ranks < most]
+    return order[ranks < limit]

@@ -1,7 +1,7 @@
-"""What people decided about groups, kept for good: 'keep all of them', 'these are not duplicates'.
+"""Stores the users' decisions about groups: 'keep all of them', 'these are not duplicates'.
 
-Decisions name contents (SHA-256 of files' bytes), so they survive renamed and moved files, indexing anew and another
-model. They are the one thing about duplicates that cannot be worked out again, so they have a file of their own.
+Decisions name contents (the SHA-256 of a file's bytes), so they survive renamed and moved files, another indexing and
+another model. Unlike everything else about duplicates they cannot be computed again, so they have their own file.
 """
 
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ CREATE TABLE IF NOT EXISTS member (
 
 
 class Action(StrEnum):
-    """What can be decided about a group."""
+    """A decision about a group."""
 
-    KEEP_ALL = "keep_all"  # they are alike, and all of them stay: do not show them again
-    NOT_DUPLICATES = "not_duplicates"  # they are not alike: do not put them together again
+    KEEP_ALL = "keep_all"  # duplicates, but all of them stay: hide the group
+    NOT_DUPLICATES = "not_duplicates"  # no duplicates: never group them again
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided about a group; `parts` are the content hashes of what counted as one picture in it."""
+    """A decision about a group; each of its `parts` has the content hashes that counted as one image in it."""
 
     group_id: str
     action: Action
@@ -47,14 +47,14 @@ class Decision:
 
 
 class Decisions(Database):
-    """The decisions about the collections of one data directory, by the collections' names."""
+    """The decisions of one data directory, by the names of collections."""
 
     def __init__(self, folder: Path) -> None:
         """Open the file in `folder`. Raises DiskFull or StoreUnavailable."""
         super().__init__(folder / "decisions.sqlite3", _SCHEMA, precious=True)
 
     def put(self, collection: str, group_id: str, action: Action, parts: Sequence[Sequence[str]]) -> Decision:
-        """Write a decision, in the place of an earlier one about the same group."""
+        """Store a decision, replacing an earlier one about the same group."""
         now = datetime.now(UTC).replace(microsecond=0)
         with self.transaction() as cursor:
             cursor.execute("DELETE FROM decision WHERE collection = ? AND group_id = ?", (collection, group_id))
@@ -66,13 +66,13 @@ class Decisions(Database):
         return Decision(group_id, action, now, tuple(map(tuple, parts)))
 
     def undo(self, collection: str, group_id: str) -> bool:
-        """Take a decision back; return whether there was one."""
+        """Delete a decision; return whether there was one."""
         with self.transaction() as cursor:
             cursor.execute("DELETE FROM decision WHERE collection = ? AND group_id = ?", (collection, group_id))
             return cursor.rowcount > 0
 
     def all(self, collection: str) -> list[Decision]:
-        """Return the decisions about a collection, the latest first."""
+        """Return the decisions about a collection, latest first."""
         with self.reading() as cursor:
             parts: dict[str, dict[int, list[str]]] = {}
             query = "SELECT group_id, part, hash FROM member WHERE collection = ? ORDER BY group_id, part, hash"
@@ -91,7 +91,7 @@ class Decisions(Database):
 
 
 class Rules:
-    """What the decisions about a collection mean for its groups."""
+    """The consequences of a collection's decisions for its groups."""
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
         self._kept = [decision.contents for decision in decisions if decision.action is Action.KEEP_ALL]
@@ -101,9 +101,9 @@ class Rules:
                 self._apart |= pairs_across([list(part) for part in decision.parts])
 
     def separate(self, first: str, second: str) -> bool:
-        """Return whether two contents were said to be no duplicates."""
+        """Return whether two contents were declared not to be duplicates."""
         return frozenset((first, second)) in self._apart
 
     def kept(self, contents: frozenset[str]) -> bool:
-        """Return whether all of these contents were said to stay, together."""
-        return any(contents <= some for some in self._kept)
+        """Return whether one decision says that all of these contents stay."""
+        return any(contents <= group for group in self._kept)

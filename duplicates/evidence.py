@@ -1,7 +1,7 @@
-"""When two pictures are the same one or look alike: the evidence, and the limits it is held against.
+"""The evidence that two images are copies or look alike, and the thresholds that decide.
 
-The limits were set by what `python -m benchmarks.duplicates` shows of one half of its photos (`fit`), after a look at
-pairs of all of them; benchmarks/results has what comes of them there and on the other half.
+The thresholds were set with `python -m benchmarks.duplicates` on one half of its photos (`fit`), after a look at pairs
+of all of them; benchmarks/results has the results on both halves.
 """
 
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from enum import StrEnum
 
 import numpy as np
 
-# What the picture mirrored left to right has in its perceptual hash: every odd horizontal frequency changes its sign,
-# and a bit says whether a frequency is above the median, which is near zero.
+# The bits of the perceptual hash that flip when the image is mirrored left to right: every odd horizontal frequency
+# changes its sign, and a bit tells whether a frequency is above the median, which is near zero.
 MIRROR = np.uint64(0x5555555555555555)
 
 NEAR_DISTANCE = 20  # bits of the perceptual hash that may differ
 NEAR_SCORE = 0.88  # cosine similarity
-NEAR_PIXELS = 0.985  # agreement of the pixels, see pixels.py
-# where the pixels cannot be read, hash and vector have to be surer
+NEAR_PIXELS = 0.985  # agreement of the pixels, see pixel_match.py
+# stricter thresholds for pairs whose pixels cannot be read
 BLIND_DISTANCE = 6
 BLIND_SCORE = 0.93
 SIMILAR_SCORE = 0.92
@@ -24,19 +24,19 @@ MIN_SCORE = min(NEAR_SCORE, SIMILAR_SCORE)
 
 
 class Kind(StrEnum):
-    """What the pictures of a group have in common."""
+    """What the images of a group have in common."""
 
     EXACT = "exact"  # the bytes
-    NEAR = "near"  # the picture: encoded again, resized, cropped a little, mirrored, lightly edited
-    SIMILAR = "similar"  # the look: the vectors are near each other, and nothing more is claimed
+    NEAR = "near"  # the original: encoded again, resized, cropped a little, mirrored or lightly edited
+    SIMILAR = "similar"  # the look: their vectors are near each other, and nothing more is claimed
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for two contents being alike.
+    """How alike two contents are.
 
-    `distance` counts the bits (0..64) in which the perceptual hashes differ, one of them mirrored if `mirrored` says
-    so; `score` is cosine similarity; `pixels` is how far the pixels agree (at most 1), None where they were not read.
+    `distance` is the number of bits (0..64) in which the perceptual hashes differ, with one of them mirrored if
+    `mirrored`; `score` is cosine similarity; `pixels` is the agreement of the pixels (at most 1), None if not read.
     """
 
     distance: int
@@ -59,12 +59,12 @@ class Evidence:
 
 
 def may_be_near(distance: int, score: float) -> bool:
-    """Return whether hash and vector agree so far that a look at the pixels is worth it."""
+    """Return whether hash and vector agree enough to compare the pixels."""
     return distance <= NEAR_DISTANCE and score >= NEAR_SCORE
 
 
 def distances(some: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for pairs of hashes (uint64 [n] each), in how many bits they differ, and whether mirrored is nearer."""
+    """Return, for pairs of hashes (uint64 [n] each), the number of different bits, and whether mirrored is nearer."""
     upright = np.bitwise_count(some ^ others)
     mirrored = np.bitwise_count(some ^ others ^ MIRROR)
     return np.minimum(upright, mirrored), mirrored < upright

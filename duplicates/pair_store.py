@@ -1,7 +1,7 @@
-"""What is known of a collection's duplicates, kept in one SQLite file so that the next run looks at changes alone.
+"""Stores the compared pairs of a collection in an SQLite file, so that the next scan only looks at changes.
 
-Everything in it can be worked out again. It is kept by contents, not by rows: a renamed file changes nothing, and files
-with the same bytes are compared once.
+All of it can be computed again. It goes by contents, not by rows: a renamed file changes nothing, and files with the
+same bytes are compared once.
 """
 
 import json
@@ -19,10 +19,10 @@ from duplicates.pixel_match import SIDE
 from embeddings.models.identity import ModelIdentity
 from store.sqlite import Database
 
-# `content` is a file's bytes, `picture` a row of the collection that has them. `placed` and `compared` say whether a
-# content is in its cells and was compared in all of them, `cell.compared` the same of one cell. `pair` is two contents
-# that may be alike; `looked` is 0 where their pixels are still to be compared, 1 where they were or need not be, 2
-# where they could not be read, and 3 where that is to be tried again.
+# `content` is a file's bytes, `picture` a row of the collection that has them, `cell` a content in a pivot's bucket.
+# `placed` tells whether a content is in its buckets, `compared` whether it was compared in all of them, `cell.compared`
+# whether it was compared in that one. `pair` is two contents that may be alike; `looked` is 0 if their pixels are still
+# to be compared, 1 if they were or need not be, 2 if they could not be read, and 3 if that is to be tried again.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS content (
     id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, phash INTEGER NOT NULL, vector BLOB NOT NULL,
@@ -48,12 +48,12 @@ CREATE TABLE IF NOT EXISTS pivot (number INTEGER PRIMARY KEY, vector BLOB NOT NU
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
 """
 
-MEMBERS_BATCH = 4096  # vectors of a cell in memory at a time
+MEMBERS_BATCH = 4096  # vectors of a bucket in memory at a time
 
 
 @dataclass(frozen=True)
 class NewContent:
-    """A content that was not known: its hash, perceptual hash and vector (float32, length one)."""
+    """A new content: its hash, perceptual hash and vector (float32, length one)."""
 
     content_hash: str
     phash: int
@@ -62,82 +62,79 @@ class NewContent:
 
 @dataclass(frozen=True)
 class PairSnapshot:
-    """All that grouping needs: the ids of each content's pictures, contents' hashes, and the evidence for pairs."""
+    """The input of clustering: contents' hashes, the ids of each content's images, and the evidence for pairs."""
 
     hashes: dict[int, str]
-    pictures: dict[int, list[str]]
+    images: dict[int, list[str]]
     pairs: dict[tuple[int, int], Evidence]
 
 
 class PairStore(Database):
-    """The file of one collection, made with one model."""
+    """The file of one collection with the vectors of one model."""
 
     def __init__(self, folder: Path, collection: str, model: ModelIdentity) -> None:
-        """Open it in `folder`. Raises DiskFull or StoreUnavailable."""
+        """Open the file in `folder`. Raises DiskFull or StoreUnavailable."""
         super().__init__(folder / f"{collection}_{model.fingerprint}.sqlite3", SCHEMA, precious=False)
 
-    def pictures(self) -> dict[str, str]:
-        """Return the content hash of every picture, by its id."""
+    def images(self) -> dict[str, str]:
+        """Return the content hash of every image, by its id."""
         with self.reading() as cursor:
             return dict(cursor.execute("SELECT picture.id, hash FROM picture JOIN content ON content.id = content"))
 
-    def contents(self) -> int:
+    def content_count(self) -> int:
         """Return the number of contents."""
         with self.reading() as cursor:
             return _number(cursor, "SELECT count(*) FROM content")
 
-    def add(self, new: Iterable[NewContent], pictures: Iterable[tuple[str, str]]) -> None:
-        """Write contents, then pictures as (id, content hash); pictures of contents that are not there are left out."""
+    def add(self, contents: Iterable[NewContent], images: Iterable[tuple[str, str]]) -> None:
+        """Write contents, then images as (id, content hash); images of unknown contents are left out."""
         with self.transaction() as cursor:
             cursor.executemany(
                 "INSERT OR IGNORE INTO content (hash, phash, vector) VALUES (?, ?, ?)",
-                [(one.content_hash, _signed(one.phash), one.vector.astype(np.float16).tobytes()) for one in new],
+                [(c.content_hash, _signed(c.phash), c.vector.astype(np.float16).tobytes()) for c in contents],
             )
-            cursor.executemany(
-                "INSERT OR REPLACE INTO picture SELECT ?, id FROM content WHERE hash = ?", list(pictures)
-            )
+            cursor.executemany("INSERT OR REPLACE INTO picture SELECT ?, id FROM content WHERE hash = ?", list(images))
 
-    def remove(self, pictures: Sequence[str]) -> None:
-        """Forget pictures."""
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove images."""
         with self.transaction() as cursor:
-            cursor.executemany("DELETE FROM picture WHERE id = ?", [(one,) for one in pictures])
+            cursor.executemany("DELETE FROM picture WHERE id = ?", [(id_,) for id_ in ids])
 
     def prune(self) -> None:
-        """Forget contents that no picture has any more, and their pairs."""
+        """Remove contents without images, and their pairs."""
         with self.transaction() as cursor:
             cursor.execute("DELETE FROM content WHERE id NOT IN (SELECT content FROM picture)")
 
-    def among(self, hashes: Sequence[str]) -> set[str]:
-        """Return which of these contents are known."""
+    def existing(self, hashes: Sequence[str]) -> set[str]:
+        """Return those of the content hashes that are stored."""
         with self.reading() as cursor:
-            listed = json.dumps(list(hashes))
             query = "SELECT hash FROM content WHERE hash IN (SELECT value FROM json_each(?))"
-            return {found for (found,) in cursor.execute(query, (listed,))}
+            return {content_hash for (content_hash,) in cursor.execute(query, (json.dumps(list(hashes)),))}
 
     def pivots(self) -> np.ndarray:
-        """Return the pivots, float32 [n, dimension]; [0, 0] if none are chosen."""
+        """Return the pivots, float32 [n, dimension]; [0, 0] if none were chosen."""
         with self.reading() as cursor:
             blobs = [blob for (blob,) in cursor.execute("SELECT vector FROM pivot ORDER BY number")]
         return _vectors(blobs)
 
     def choose_pivots(self, count: int) -> None:
-        """Take the first `count` contents by their hashes, a sample as good as random, and place everything anew."""
+        """Choose the first `count` contents by hash, a sample as good as random, and empty all buckets."""
         with self.transaction() as cursor:
             cursor.execute("DELETE FROM pivot")
             cursor.execute("DELETE FROM cell")
             cursor.execute("UPDATE content SET placed = 0")
             cursor.execute("INSERT INTO pivot SELECT NULL, vector FROM content ORDER BY hash LIMIT ?", (count,))
 
-    def unplaced(self, most: int) -> tuple[list[int], np.ndarray]:
-        """Return some contents that are in no cell yet, and their vectors."""
+    def unassigned(self, limit: int) -> tuple[list[int], np.ndarray]:
+        """Return some contents that are in no bucket yet, and their vectors."""
         with self.reading() as cursor:
             query = "SELECT id, vector FROM content WHERE placed = 0 LIMIT ?"
-            found = cursor.execute(query, (most,)).fetchall()
-        return [id_ for id_, _ in found], _vectors([blob for _, blob in found])
+            rows = cursor.execute(query, (limit,)).fetchall()
+        return [id_ for id_, _ in rows], _vectors([blob for _, blob in rows])
 
-    def place(self, ids: Sequence[int], cells: np.ndarray) -> None:
-        """Put contents into their cells, int [n, cells of each]."""
-        rows = [(int(cell), id_, id_) for id_, some in zip(ids, cells, strict=True) for cell in some]
+    def assign(self, ids: Sequence[int], buckets: np.ndarray) -> None:
+        """Put contents into their buckets, int [n, buckets of each]."""
+        rows = [(int(bucket), id_, id_) for id_, numbers in zip(ids, buckets, strict=True) for bucket in numbers]
         with self.transaction() as cursor:
             cursor.executemany(
                 "INSERT OR REPLACE INTO cell SELECT ?, ?, compared FROM content WHERE id = ?",
@@ -146,12 +143,12 @@ class PairStore(Database):
             cursor.executemany("UPDATE content SET placed = 1 WHERE id = ?", [(id_,) for id_ in ids])
 
     def uncompared(self) -> list[int]:
-        """Return the cells that have contents to compare."""
+        """Return the buckets with contents that are still to be compared."""
         with self.reading() as cursor:
             return [pivot for (pivot,) in cursor.execute("SELECT DISTINCT pivot FROM cell WHERE compared = 0")]
 
-    def members(self, cell: int, new: bool) -> Iterator[Members]:
-        """Yield the contents of a cell (those that are to be compared) in parts of a bounded size."""
+    def members(self, bucket: int, new: bool) -> Iterator[Members]:
+        """Yield the contents of a bucket, or only those still to be compared, in parts of a bounded size."""
         last = -1
         query = (
             "SELECT id, phash, vector FROM cell JOIN content ON content.id = content "
@@ -159,89 +156,89 @@ class PairStore(Database):
         )
         while True:
             with self.reading() as cursor:
-                found = cursor.execute(query, (cell, last, not new, MEMBERS_BATCH)).fetchall()
-            if not found:
+                rows = cursor.execute(query, (bucket, last, not new, MEMBERS_BATCH)).fetchall()
+            if not rows:
                 return
-            last = found[-1][0]
-            ids, hashes = np.array([(id_, phash) for id_, phash, _ in found], np.int64).T
-            yield Members(ids, np.ascontiguousarray(hashes).view(np.uint64), _vectors([blob for *_, blob in found]))
+            last = rows[-1][0]
+            ids, hashes = np.array([(id_, phash) for id_, phash, _ in rows], np.int64).T
+            yield Members(ids, np.ascontiguousarray(hashes).view(np.uint64), _vectors([blob for *_, blob in rows]))
 
     def add_pairs(self, pairs: Iterable[tuple[Pair, bool]]) -> None:
-        """Write pairs that may be alike, each with whether its pixels shall be compared."""
+        """Write pairs that may be alike, each with whether its pixels are to be compared."""
         with self.transaction() as cursor:
             cursor.executemany(
                 "INSERT OR IGNORE INTO pair VALUES (?, ?, ?, ?, ?, NULL, ?)",
-                [(p.first, p.second, p.distance, p.mirrored, p.score, not look) for p, look in pairs],
+                [(p.first, p.second, p.distance, p.mirrored, p.score, not verify) for p, verify in pairs],
             )
 
-    def compared(self, cell: int) -> None:
-        """Take note that everything in a cell was compared."""
+    def mark_compared(self, bucket: int) -> None:
+        """Record that all contents of a bucket were compared."""
         with self.transaction() as cursor:
-            cursor.execute("UPDATE cell SET compared = 1 WHERE pivot = ? AND compared = 0", (cell,))
+            cursor.execute("UPDATE cell SET compared = 1 WHERE pivot = ? AND compared = 0", (bucket,))
 
-    def all_compared(self) -> None:
-        """Take note that every content was compared in all its cells."""
+    def mark_all_compared(self) -> None:
+        """Record that every content was compared in all its buckets."""
         with self.transaction() as cursor:
             cursor.execute("UPDATE content SET compared = 1 WHERE compared = 0")
 
-    def unverified(self, most: int) -> list[tuple[int, int, bool]]:
+    def unverified(self, limit: int) -> list[tuple[int, int, bool]]:
         """Return some pairs whose pixels are to be compared: (first, second, mirrored)."""
         with self.reading() as cursor:
-            found = cursor.execute("SELECT first, second, mirrored FROM pair WHERE looked % 3 = 0 LIMIT ?", (most,))
-            return [(first, second, bool(mirrored)) for first, second, mirrored in found]
+            rows = cursor.execute("SELECT first, second, mirrored FROM pair WHERE looked % 3 = 0 LIMIT ?", (limit,))
+            return [(first, second, bool(mirrored)) for first, second, mirrored in rows]
 
     def unverified_count(self) -> int:
-        """Return the number of pairs whose pixels were not compared."""
+        """Return the number of pairs whose pixels are to be compared."""
         with self.reading() as cursor:
             return _number(cursor, "SELECT count(*) FROM pair WHERE looked % 3 = 0")
 
     def retry_unreadable(self) -> None:
-        """Have pairs looked at once more whose pixels could not be read, for they may be there now."""
+        """Mark pairs whose pixels could not be read as unverified: their files may be readable now."""
         with self.transaction() as cursor:
             cursor.execute("UPDATE pair SET looked = 3 WHERE looked = 2")
 
     def thumbnails(self, contents: Sequence[int]) -> dict[int, np.ndarray]:
-        """Return the small grey pictures, uint8 [SIDE, SIDE], that are kept of contents."""
+        """Return the stored grey thumbnails of contents, uint8 [SIDE, SIDE]."""
         query = "SELECT id, pixels FROM content WHERE pixels NOT NULL AND id IN (SELECT value FROM json_each(?))"
         with self.reading() as cursor:
-            found = cursor.execute(query, (json.dumps(list(contents)),)).fetchall()
-        return {id_: np.frombuffer(blob, np.uint8).reshape(SIDE, SIDE) for id_, blob in found}
+            rows = cursor.execute(query, (json.dumps(list(contents)),)).fetchall()
+        return {id_: np.frombuffer(blob, np.uint8).reshape(SIDE, SIDE) for id_, blob in rows}
 
     def keep_thumbnails(self, thumbnails: dict[int, np.ndarray]) -> None:
-        """Keep small grey pictures."""
+        """Store grey thumbnails."""
         with self.transaction() as cursor:
             cursor.executemany(
                 "UPDATE content SET pixels = ? WHERE id = ?", [(p.tobytes(), id_) for id_, p in thumbnails.items()]
             )
 
     def record_verified(self, pairs: Iterable[tuple[int, int, float | None]]) -> None:
-        """Write how far the pixels of pairs agree, None where they could not be read."""
+        """Write the agreement of the pixels of pairs, None if they could not be read."""
         with self.transaction() as cursor:
             cursor.executemany(
                 "UPDATE pair SET agreement = ?, looked = ? WHERE first = ? AND second = ?",
                 [(agreed, 2 if agreed is None else 1, first, second) for first, second, agreed in pairs],
             )
 
-    def copies(self, content: int, most: int) -> list[str]:
-        """Return the ids of some pictures with a content."""
+    def copies(self, content: int, limit: int) -> list[str]:
+        """Return the ids of some images with a content."""
         with self.reading() as cursor:
             query = "SELECT id FROM picture WHERE content = ? ORDER BY id LIMIT ?"
-            return [id_ for (id_,) in cursor.execute(query, (content, most))]
+            return [id_ for (id_,) in cursor.execute(query, (content, limit))]
 
     def completed_at(self) -> datetime | None:
-        """Return when a run was last complete, in UTC."""
+        """Return the end of the last complete scan, in UTC."""
         with self.reading() as cursor:
-            found = cursor.execute("SELECT value FROM note WHERE name = 'complete'").fetchone()
-        return datetime.fromisoformat(found[0]) if found else None
+            row = cursor.execute("SELECT value FROM note WHERE name = 'complete'").fetchone()
+        return datetime.fromisoformat(row[0]) if row else None
 
-    def complete(self) -> None:
-        """Take note that a run was complete now."""
+    def mark_complete(self) -> None:
+        """Record that a scan is complete now."""
         with self.transaction() as cursor:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             cursor.execute("INSERT OR REPLACE INTO note VALUES ('complete', ?)", (now,))
 
-    def known(self) -> PairSnapshot:
-        """Return everything that is settled so far: contents in groups of their own are left out."""
+    def snapshot(self) -> PairSnapshot:
+        """Return all verified pairs and their contents, and the contents with several images."""
         with self.reading() as cursor:
             pairs = {
                 (first, second): Evidence(distance, bool(mirrored), score, agreed)
@@ -249,18 +246,18 @@ class PairStore(Database):
                     "SELECT first, second, distance, mirrored, score, agreement FROM pair WHERE looked > 0"
                 )
             }
-            asked = {content for pair in pairs for content in pair}
-            pictures: dict[int, list[str]] = {}
+            paired = {content for pair in pairs for content in pair}
+            images: dict[int, list[str]] = {}
             query = (
                 "SELECT content, id FROM picture WHERE content IN "
                 "(SELECT content FROM picture GROUP BY content HAVING count(*) > 1 "
                 "UNION SELECT value FROM json_each(?)) ORDER BY id"
             )
-            for content, id_ in cursor.execute(query, (json.dumps(list(asked)),)):
-                pictures.setdefault(content, []).append(id_)
+            for content, id_ in cursor.execute(query, (json.dumps(list(paired)),)):
+                images.setdefault(content, []).append(id_)
             query = "SELECT id, hash FROM content WHERE id IN (SELECT value FROM json_each(?))"
-            hashes = dict(cursor.execute(query, (json.dumps(list(pictures)),)))
-        return PairSnapshot(hashes, pictures, pairs)
+            hashes = dict(cursor.execute(query, (json.dumps(list(images)),)))
+        return PairSnapshot(hashes, images, pairs)
 
 
 def _number(cursor: sqlite3.Cursor, query: str) -> int:
@@ -269,12 +266,12 @@ def _number(cursor: sqlite3.Cursor, query: str) -> int:
 
 
 def _signed(phash: int) -> int:
-    """Return an unsigned number of 64 bits as the signed one that SQLite keeps."""
+    """Return an unsigned integer of 64 bits as the signed one that SQLite stores."""
     return phash - 2**64 if phash >= 2**63 else phash
 
 
 def _vectors(blobs: Sequence[bytes]) -> np.ndarray:
-    """Return float32 [n, dimension] of what was kept as float16, made length one again."""
+    """Return stored float16 vectors as float32 [n, dimension], scaled to length one again."""
     if not blobs:
         return np.empty((0, 0), np.float32)
     vectors = np.stack([np.frombuffer(blob, np.float16) for blob in blobs]).astype(np.float32)

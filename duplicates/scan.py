@@ -1,7 +1,7 @@
-"""Brings what is known of a collection's duplicates up to date: only what is new, changed or gone is looked at.
+"""Scans a collection for duplicates; only new, changed and removed images cost time.
 
-Each step writes what it has done in small transactions and asks the file what is left to do, so that a run that is
-stopped or killed is taken up where it was, and running again changes nothing.
+Each step stores its results in small transactions and asks the pair store what is left to do. So a scan that was
+stopped or killed continues where it was, and another scan changes nothing.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from duplicates import candidates
+from duplicates.candidates import assign_buckets, candidate_pairs, pivots_for
 from duplicates.evidence import may_be_near
 from duplicates.pair_store import NewContent, PairStore
 from duplicates.pixel_match import SPEC, agreement, grey
@@ -28,19 +28,19 @@ from store.records import Row
 
 T = TypeVar("T")
 
-READ_ROWS = 500
-PLACE_ROWS = 2048
-LOOK_PAIRS = 256
-FILES_AT_ONCE = 32  # whose bytes are in memory
-COPIES_TRIED = 3
-GROWN = 4  # times as many pivots would be chosen now: then they are chosen anew
+READ_BATCH = 500  # rows
+ASSIGN_BATCH = 2048  # contents
+VERIFY_BATCH = 256  # pairs
+MAX_FILES_IN_MEMORY = 32
+MAX_COPIES_TRIED = 3
+REPIVOT_GROWTH = 4  # pivots are chosen again when the collection deserves this many times more
 
 
 @dataclass(frozen=True)
 class ScanProgress:
-    """How far a run is: of `total` things of this stage, `done` are done.
+    """The progress of a scan: `done` of the `total` items of this stage are done.
 
-    Stages are `reading` (contents), `comparing` (cells of contents) and `looking` (pairs whose pixels are compared).
+    Stages are `reading` (contents), `comparing` (buckets of contents) and `looking` (pairs whose pixels are compared).
     """
 
     stage: str
@@ -53,39 +53,39 @@ ReadBytes = Callable[[Row], bytes]
 
 
 class ImageDecoder(Protocol):
-    """What decodes pictures where they can do no harm: embeddings.decode_pool.pool.DecodePool."""
+    """Decodes images in a sandbox, as embeddings.decode_pool.pool.DecodePool does."""
 
     def decode(self, data: bytes, spec: InputSpec) -> Future[DecodedImage]: ...
 
 
 def folder_of(data: Path) -> Path:
-    """Return where everything about duplicates is kept in a data directory."""
+    """Return the folder of a data directory that holds everything about duplicates."""
     return data / "duplicates"
 
 
 def scan(collection: Collection, folder: Path, read: ReadBytes, decoder: ImageDecoder, listen: Listener) -> None:
-    """Bring the ledger of a collection in `folder` up to date.
+    """Bring the pair store of a collection in `folder` up to date.
 
-    `read` returns the bytes of a row's picture, and raises NotFound or ImageError where there are none. Whatever
-    `listen` raises stops the run. Raises Busy where another process is at it, StoreUnavailable, DiskFull or NotFound,
-    and UsageError for a compact collection: its vectors have other distances than those that the limits are for.
+    `read` returns the bytes of a row's image, and raises NotFound or ImageError if it cannot. An exception of `listen`
+    stops the scan. Raises Busy if another process is scanning, StoreUnavailable, DiskFull or NotFound, and UsageError
+    for a compact collection: the thresholds do not hold for distances between its vectors.
     """
     if collection.projection is not None:
         raise UsageError(
-            f"{collection.name} is compact, and duplicates are told by full vectors: "
-            f"`lookalike compact {collection.name} --back` brings them back",
+            f"{collection.name} is compact, and duplicates need full vectors: "
+            f"`lookalike compact {collection.name} --back` restores them",
             field="collection",
         )
-    with PairStore(folder, collection.name, collection.model) as pair_store, _alone(folder, collection):
-        _read(collection, pair_store, listen)
-        _compare(pair_store, listen)
-        _PixelVerifier(collection, pair_store, read, decoder).verify(listen)
-        pair_store.complete()
+    with PairStore(folder, collection.name, collection.model) as pair_store, _locked(folder, collection):
+        _read_contents(collection, pair_store, listen)
+        _find_candidates(pair_store, listen)
+        PixelVerifier(collection, pair_store, read, decoder).verify(listen)
+        pair_store.mark_complete()
 
 
 @contextmanager
-def _alone(folder: Path, collection: Collection) -> Iterator[None]:
-    """Hold the collection's lock, which the system releases when the process dies."""
+def _locked(folder: Path, collection: Collection) -> Iterator[None]:
+    """Hold the collection's lock, which the system releases when the process dies. Raises Busy."""
     path = folder / f"{collection.name}_{collection.model.fingerprint}.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -95,71 +95,73 @@ def _alone(folder: Path, collection: Collection) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            text = f"duplicates of {collection.name} are being looked for by another process; try again when it is done"
+            text = f"another process is scanning {collection.name} for duplicates; try again when it is done"
             raise Busy(text) from error
         yield
     finally:
         os.close(descriptor)
 
 
-def _read(collection: Collection, pair_store: PairStore, listen: Listener) -> None:
-    """Take the difference between the collection and what is known of it."""
-    before = pair_store.pictures()
-    now = {known.id: known.content_hash for known in collection.known()}
+def _read_contents(collection: Collection, pair_store: PairStore, listen: Listener) -> None:
+    """Apply the difference between the collection and the pair store to the latter."""
+    before = pair_store.images()
+    now = {file.id: file.content_hash for file in collection.known()}
     pair_store.remove([id_ for id_, content in before.items() if now.get(id_) != content])
     new = {id_: content for id_, content in now.items() if before.get(id_) != content}
     del before, now
-    there = {found for some in _batches(set(new.values()), READ_ROWS) for found in pair_store.among(some)}
-    sources = {content: id_ for id_, content in new.items() if content not in there}
+    existing: set[str] = set()
+    for hashes in _batches(set(new.values()), READ_BATCH):
+        existing |= pair_store.existing(hashes)
+    sources = {content: id_ for id_, content in new.items() if content not in existing}
     listen(ScanProgress("reading", 0, len(sources)))
     done = 0
-    for some in _batches(sources.values(), READ_ROWS):
-        rows = collection.fetch(some, with_vectors=True)
+    for ids in _batches(sources.values(), READ_BATCH):
+        rows = collection.fetch(ids, with_vectors=True)
         pair_store.add(
             [NewContent(row.content_hash, row.phash, row.vector) for row in rows if row.vector is not None], []
         )
-        done += len(some)
+        done += len(ids)
         listen(ScanProgress("reading", done, len(sources)))
     pair_store.add([], new.items())
     pair_store.prune()
 
 
-def _compare(pair_store: PairStore, listen: Listener) -> None:
+def _find_candidates(pair_store: PairStore, listen: Listener) -> None:
     """Find the pairs of contents that may be alike."""
-    count = pair_store.contents()
-    wanted, there = candidates.pivots_for(count), len(pair_store.pivots())
-    if count and (there == 0 or wanted >= GROWN * there):
+    count = pair_store.content_count()
+    wanted, current = pivots_for(count), len(pair_store.pivots())
+    if count and (current == 0 or wanted >= REPIVOT_GROWTH * current):
         pair_store.choose_pivots(wanted)
     pivots = pair_store.pivots()
     while True:
-        ids, vectors = pair_store.unplaced(PLACE_ROWS)
+        ids, vectors = pair_store.unassigned(ASSIGN_BATCH)
         if not ids:
             break
-        pair_store.place(ids, candidates.assign_cells(vectors, pivots))
+        pair_store.assign(ids, assign_buckets(vectors, pivots))
         listen(ScanProgress("comparing", 0, count))
-    left = pair_store.uncompared()
-    for done, cell in enumerate(left):
-        listen(ScanProgress("comparing", done, len(left)))
-        for new in pair_store.members(cell, new=True):
-            for others in pair_store.members(cell, new=False):
-                listen(ScanProgress("comparing", done, len(left)))
+    buckets = pair_store.uncompared()
+    for done, bucket in enumerate(buckets):
+        listen(ScanProgress("comparing", done, len(buckets)))
+        for new in pair_store.members(bucket, new=True):
+            for others in pair_store.members(bucket, new=False):
+                listen(ScanProgress("comparing", done, len(buckets)))
                 pair_store.add_pairs(
-                    (pair, may_be_near(pair.distance, pair.score)) for pair in candidates.candidate_pairs(new, others)
+                    (pair, may_be_near(pair.distance, pair.score)) for pair in candidate_pairs(new, others)
                 )
-        pair_store.compared(cell)
-    pair_store.all_compared()
-    listen(ScanProgress("comparing", len(left), len(left)))
+        pair_store.mark_compared(bucket)
+    pair_store.mark_all_compared()
+    listen(ScanProgress("comparing", len(buckets), len(buckets)))
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Cut into lists of at most `size`."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+    """Yield the items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
-class _PixelVerifier:
-    """Compares the pixels of the pairs that hash and vector take for one picture."""
+class PixelVerifier:
+    """Compares the pixels of the pairs that hash and vector take for copies."""
 
     def __init__(self, collection: Collection, pair_store: PairStore, read: ReadBytes, decoder: ImageDecoder) -> None:
         self._collection = collection
@@ -168,38 +170,39 @@ class _PixelVerifier:
         self._decoder = decoder
 
     def verify(self, listen: Listener) -> None:
-        """Look at all pairs that were not looked at, and again at those whose pictures could not be read."""
+        """Verify all unverified pairs, and once more those whose files could not be read."""
         self._pair_store.retry_unreadable()
         total = self._pair_store.unverified_count()
         done = 0
         listen(ScanProgress("looking", 0, total))
-        while pairs := self._pair_store.unverified(LOOK_PAIRS):
-            seen = self._seen({content for first, second, _ in pairs for content in (first, second)})
+        while pairs := self._pair_store.unverified(VERIFY_BATCH):
+            thumbnails = self._thumbnails({content for first, second, _ in pairs for content in (first, second)})
             self._pair_store.record_verified(
-                (a, b, _agreement(seen.get(a), seen.get(b), mirrored)) for a, b, mirrored in pairs
+                (a, b, _agreement(thumbnails.get(a), thumbnails.get(b), mirrored)) for a, b, mirrored in pairs
             )
             done += len(pairs)
             listen(ScanProgress("looking", done, total))
 
-    def _seen(self, contents: set[int]) -> dict[int, np.ndarray]:
-        """Return the small grey pictures of the contents that can be read."""
-        kept = self._pair_store.thumbnails(sorted(contents))
-        copies = {content: self._pair_store.copies(content, COPIES_TRIED) for content in sorted(contents - kept.keys())}
+    def _thumbnails(self, contents: set[int]) -> dict[int, np.ndarray]:
+        """Return the grey thumbnails of the contents that can be read."""
+        stored = self._pair_store.thumbnails(sorted(contents))
+        missing = sorted(contents - stored.keys())
+        copies = {content: self._pair_store.copies(content, MAX_COPIES_TRIED) for content in missing}
         rows = {row.id: row for row in self._collection.fetch([id_ for ids in copies.values() for id_ in ids])}
-        made: dict[int, np.ndarray] = {}
-        for some in _batches(copies, FILES_AT_ONCE):
-            futures = {c: self._started([rows[id_] for id_ in copies[c] if id_ in rows]) for c in some}
+        new: dict[int, np.ndarray] = {}
+        for batch in _batches(copies, MAX_FILES_IN_MEMORY):
+            futures = {c: self._decode([rows[id_] for id_ in copies[c] if id_ in rows]) for c in batch}
             decoded = {content: _decoded(future) for content, future in futures.items()}
-            made |= {content: grey(image) for content, image in decoded.items() if image is not None}
-        self._pair_store.keep_thumbnails(made)
-        return kept | made
+            new |= {content: grey(image) for content, image in decoded.items() if image is not None}
+        self._pair_store.keep_thumbnails(new)
+        return stored | new
 
-    def _started(self, copies: list[Row]) -> Future[DecodedImage] | None:
-        """Start decoding the first of a content's pictures that can be read."""
+    def _decode(self, copies: list[Row]) -> Future[DecodedImage] | None:
+        """Start decoding the first of a content's copies that can be read."""
         for row in copies:
             try:
                 return self._decoder.decode(self._read(row), SPEC)
-            except (NotFound, ImageError):  # a file that is gone, changed or elsewhere; another copy may be here
+            except (NotFound, ImageError):  # the file is gone, changed or elsewhere; another copy may be readable
                 continue
         return None
 
@@ -211,5 +214,5 @@ def _decoded(future: Future[DecodedImage] | None) -> DecodedImage | None:
         return None
 
 
-def _agreement(some: np.ndarray | None, other: np.ndarray | None, mirrored: bool) -> float | None:
-    return None if some is None or other is None else agreement(some, other, mirrored)
+def _agreement(first: np.ndarray | None, second: np.ndarray | None, mirrored: bool) -> float | None:
+    return None if first is None or second is None else agreement(first, second, mirrored)

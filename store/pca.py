@@ -64,8 +64,8 @@ def check_possible(model: ModelIdentity, count: int, dimension: int) -> None:
     minimum = ROWS_PER_DIMENSION * dimension
     if count < minimum:
         raise UsageError(
-            f"the collection has too few rows to fit a projection: {dimension} dimensions need at least {minimum:,} "
-            f"rows, and there are {count:,}",
+            f"the collection has too few rows to fit a projection: {dimension} dimensions take at least "
+            f"{minimum:,}, and there are {count:,}",
             field="dim",
         )
 

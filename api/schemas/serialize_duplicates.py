@@ -1,4 +1,4 @@
-"""Groups of duplicates as the documents that are sent, printed and exported; needs no web framework."""
+"""Turns groups of duplicates into the documents that are sent, printed and exported, without a web framework."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from api.schemas.serialize import thumbnail_address
 from duplicates.clustering import Group
 from duplicates.decisions import Decision
 from duplicates.evidence import Evidence, Kind
-from duplicates.review import Copy, Review, Shown
+from duplicates.review import Copy, GroupView, Review
 from store.locations import display_path
 
 GROUPS_PER_BATCH = 100
@@ -23,10 +23,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def group_documents(review: Review, groups: Sequence[Group], collection: str) -> Iterator[GroupOut]:
-    """Yield the documents of groups, their pictures fetched some groups at a time."""
+    """Yield the documents of groups, fetching the images of some groups at a time."""
     for start in range(0, len(groups), GROUPS_PER_BATCH):
-        for shown in review.show(groups[start : start + GROUPS_PER_BATCH]):
-            yield _group(shown, collection)
+        for view in review.show(groups[start : start + GROUPS_PER_BATCH]):
+            yield _group(view, collection)
 
 
 def decision_document(decision: Decision) -> DecisionOut:
@@ -40,17 +40,16 @@ def decision_document(decision: Decision) -> DecisionOut:
 
 
 def csv_lines(groups: Iterable[GroupOut]) -> Iterator[str]:
-    """Yield a CSV, a line a picture. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """Yield CSV, one line per image. Text that a spreadsheet would run as a formula gets a leading apostrophe."""
     yield _csv_line(COLUMNS)
     for group in groups:
         for image in group.images:
-            facts = image.evidence
             yield _csv_line(
                 (
                     *(group.id, group.kind, group.kept, image.id == group.best, group.best_because),
                     *(image.id, image.path, image.width, image.height, image.bytes, image.taken_at),
                     *(image.modified_at, image.content_hash, image.copies),
-                    *((facts.phash_distance, facts.mirrored, facts.score, facts.pixels) if facts else [None] * 4),
+                    *_evidence_cells(image.evidence),
                 )
             )
 
@@ -63,16 +62,16 @@ def json_parts(groups: Iterable[GroupOut]) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def _group(shown: Shown, collection: str) -> GroupOut:
+def _group(view: GroupView, collection: str) -> GroupOut:
     return GroupOut(
-        id=shown.group.id,
-        kind=shown.group.kind,
-        kept=shown.kept,
-        count=shown.count,
-        best=shown.best.id,
-        best_because=shown.why,
-        reference=None if shown.group.kind is Kind.EXACT else shown.reference.id,
-        images=[_copy(copy, collection) for copy in shown.pictures],
+        id=view.group.id,
+        kind=view.group.kind,
+        kept=view.kept,
+        count=view.count,
+        best=view.best.id,
+        best_because=view.why,
+        reference=None if view.group.kind is Kind.EXACT else view.reference.id,
+        images=[_copy(copy, collection) for copy in view.images],
     )
 
 
@@ -102,6 +101,12 @@ def _evidence(evidence: Evidence | None) -> EvidenceOut | None:
         score=round(evidence.score, 6),
         pixels=None if evidence.pixels is None else round(evidence.pixels, 4),
     )
+
+
+def _evidence_cells(evidence: EvidenceOut | None) -> Sequence[object]:
+    if evidence is None:
+        return [None] * 4
+    return [evidence.phash_distance, evidence.mirrored, evidence.score, evidence.pixels]
 
 
 def _csv_line(values: Iterable[object]) -> str:

@@ -50,7 +50,7 @@ def test_groups_follow_the_collection(store: Store, tmp_path: Path) -> None:
         scan(collection, folder, unreadable, pool, lambda _: None)
         pool.close()
         review = Review(collection, folder)
-        return [(g.group.kind, {copy.row.id for copy in g.pictures}) for g in review.show(review.groups())]
+        return [(g.group.kind, {copy.row.id for copy in g.images}) for g in review.show(review.groups())]
 
     found = groups()
     assert found[0] == (Kind.EXACT, {"a", "a2"})

@@ -66,7 +66,7 @@ class Runner:
 
     def groups(self, kind: Kind | None = None, kept: bool = False) -> list[set[str]]:
         review = Review(self.collection, self.folder)
-        return [{copy.row.id for copy in shown.pictures} for shown in review.show(review.groups(kind, kept))]
+        return [{copy.row.id for copy in view.images} for view in review.show(review.groups(kind, kept))]
 
     def decide(self, kind: Kind, action: Action) -> str:
         review = Review(self.collection, self.folder)
@@ -127,8 +127,8 @@ def test_what_is_gone_or_changed_leaves_its_groups(runner):
     assert runner.groups(Kind.EXACT) == [] and runner.groups(Kind.NEAR) == []  # at once, before the next run
     runner.scan()
     assert runner.groups(Kind.EXACT) == [] and runner.groups(Kind.NEAR) == []
-    with PairStore(runner.folder, "photos", MODEL) as ledger:
-        assert ledger.contents() == 5 and ledger.pictures()["b"] == "other"
+    with PairStore(runner.folder, "photos", MODEL) as pair_store:
+        assert pair_store.content_count() == 5 and pair_store.images()["b"] == "other"
 
 
 def test_a_renamed_file_costs_nothing(runner):
@@ -224,7 +224,7 @@ def test_a_damaged_file_is_named(runner):
         runner.scan()
 
 
-def test_many_contents_are_divided_into_cells_and_still_found(tmp_path):
+def test_many_contents_are_divided_into_buckets_and_still_found(tmp_path):
     """More than are compared each with each; every second row has a copy one degree away, in a random direction."""
     random = np.random.default_rng(1)
     runner = Runner(tmp_path / "duplicates")
@@ -235,12 +235,12 @@ def test_many_contents_are_divided_into_cells_and_still_found(tmp_path):
     rows = [row(f"{i:04}", phash=hashes[i // 2], vector=vectors[i]) for i in range(4200)]
     runner.collection.upsert(rows[:2000])
     runner.scan()
-    with PairStore(runner.folder, "many", runner.collection.model) as ledger:
-        assert len(ledger.pivots()) == 1
+    with PairStore(runner.folder, "many", runner.collection.model) as pair_store:
+        assert len(pair_store.pivots()) == 1
     runner.collection.upsert(rows[2000:])
     runner.scan()
-    with PairStore(runner.folder, "many", runner.collection.model) as ledger:
-        assert len(ledger.pivots()) == 262
+    with PairStore(runner.folder, "many", runner.collection.model) as pair_store:
+        assert len(pair_store.pivots()) == 262
     found = runner.groups(Kind.NEAR)
     expected = [{f"{i:04}", f"{i + 1:04}"} for i in range(0, 4200, 2)]
     assert sum(pair in found for pair in expected) >= 0.99 * len(expected)

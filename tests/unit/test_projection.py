@@ -55,7 +55,7 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence():
         moments.projection(2)
     few = Moments(FLAT)
     few.add(crossed()[:9])
-    with pytest.raises(UsageError, match="2 dimensions need at least 10 rows, and there are 9"):
+    with pytest.raises(UsageError, match="2 dimensions take at least 10, and there are 9"):
         few.projection(2)
     with pytest.raises(UsageError, match="have 3 dimensions, and 3 are not fewer"):
         check_possible(FLAT, 1000, 3)

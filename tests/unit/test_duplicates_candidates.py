@@ -1,9 +1,9 @@
-"""Pairs within cells: who is compared with whom, and what is kept."""
+"""Candidate pairs within buckets: which vectors are compared, and which pairs are kept."""
 
 import numpy as np
 import pytest
 
-from duplicates.candidates import MAX_SIMILAR, Members, Pair, assign_cells, candidate_pairs, pivots_for
+from duplicates.candidates import MAX_SIMILAR, Members, Pair, assign_buckets, candidate_pairs, pivots_for
 
 
 def members(angles: list[float], hashes: list[int] | None = None, first_id: int = 1) -> Members:
@@ -18,7 +18,7 @@ def test_pairs_have_distance_and_cosine_and_the_smaller_id_first():
     assert found == [Pair(1, 9, 3, False, pytest.approx(np.cos(np.deg2rad(10)), abs=1e-6))]
 
 
-def test_nobody_is_paired_with_itself_nor_with_what_is_far():
+def test_no_content_is_paired_with_itself_or_a_distant_one():
     some = members([0.0, 25.0, 60.0])  # cosines 0.906, 0.819, 0.5
     assert {(pair.first, pair.second) for pair in candidate_pairs(some, some)} == {(1, 2)}
 
@@ -32,12 +32,12 @@ def test_of_many_similar_partners_the_best_are_kept():
 
 
 @pytest.mark.parametrize("count, pivots", [(0, 1), (4096, 1), (4112, 257), (100_000, 1024)])
-def test_small_collections_are_one_cell(count, pivots):
+def test_small_collections_are_one_bucket(count, pivots):
     assert pivots_for(count) == pivots
 
 
-def test_a_vector_lies_in_the_cells_of_its_nearest_pivots():
+def test_a_vector_belongs_to_the_buckets_of_its_nearest_pivots():
     pivots = members([0, 10, 20, 30, 90, 100]).vectors
-    found = assign_cells(members([5, 85]).vectors, pivots)
+    found = assign_buckets(members([5, 85]).vectors, pivots)
     assert [sorted(some) for some in found.tolist()] == [[0, 1, 2, 3], [2, 3, 4, 5]]
-    assert assign_cells(members([5, 85]).vectors, pivots[:1]).tolist() == [[0], [0]]
+    assert assign_buckets(members([5, 85]).vectors, pivots[:1]).tolist() == [[0], [0]]
