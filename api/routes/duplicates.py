@@ -1,4 +1,4 @@
-"""Duplicates: groups by kind, with evidence; decisions about them; how far looking for them is."""
+"""Routes of duplicates: groups with evidence, decisions about them, and scans."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -40,7 +40,7 @@ async def _scans(request: Request) -> Scans:
 
 ScansDep = Annotated[Scans, Depends(_scans)]
 KindQuery = Annotated[Kind | None, Query(description="Only groups of this kind.")]
-KeptQuery = Annotated[bool, Query(description="Also groups of which it was decided that all stay.")]
+KeptQuery = Annotated[bool, Query(description="Include groups of which a decision keeps all images.")]
 GroupId = Annotated[str, Path(max_length=64, description="The id of a group.")]
 
 
@@ -48,26 +48,25 @@ GroupId = Annotated[str, Path(max_length=64, description="The id of a group.")]
     "/duplicates",
     responses=problems(404, 422, 503, 507),
 )
-async def listed(
+async def list_duplicates(
     service: ServiceDep,
     scans: ScansDep,
     collection: CollectionDep,
     kind: KindQuery = None,
     kept: KeptQuery = False,
     offset: Offset = 0,
-    limit: Annotated[int, Query(ge=1, le=100, description="Groups at most.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of groups.")] = 20,
 ) -> GroupsPage:
-    """List groups of pictures with the same bytes, of the same picture, and of pictures that look alike.
+    """Return groups of images: with the same bytes (`exact`), copies of one image (`near`), look-alikes (`similar`).
 
-    Looking for them goes on in the background, and begins with the first request: `scan` says how far it is, and what
-    was found so far is in the answer. A minute after it has ended, the next request has it look at what came, changed
-    or went since.
+    The first request starts a scan in the background. `scan` has its progress, and the answer has the groups found so
+    far. From a minute after the end of a scan, the next request starts another one for new, changed and removed images.
     """
     scan = await service.run_in_thread(scans.freshen, collection)
     review = await service.run_in_thread(scans.review, collection)
     groups = review.groups(kind, kept)
     page = groups[offset : offset + limit]
-    shown = await service.run_in_thread(lambda: list(group_documents(review, page, collection)))
+    documents = await service.run_in_thread(lambda: list(group_documents(review, page, collection)))
     return GroupsPage(
         request_id=current_request_id(),
         offset=offset,
@@ -75,7 +74,7 @@ async def listed(
         total=len(groups),
         totals=_totals(review, kept),
         scan=_scan(scan, review),
-        groups=shown,
+        groups=documents,
     )
 
 
@@ -84,10 +83,10 @@ async def listed(
     responses={200: {"content": {"text/csv": {}}}, **problems(404, 422, 503, 507)},
     response_class=StreamingResponse,
 )
-async def as_csv(
+async def export_duplicates_csv(
     service: ServiceDep, scans: ScansDep, collection: CollectionDep, kind: KindQuery = None, kept: KeptQuery = False
 ) -> StreamingResponse:
-    """Give all groups that are known as CSV, a line a picture."""
+    """Return all groups found so far as CSV, one line per image."""
     groups = await _all(service, scans, collection, kind, kept)
     return StreamingResponse(csv_lines(groups), media_type=CSV, headers=_named(f"{collection}-duplicates.csv"))
 
@@ -97,41 +96,41 @@ async def as_csv(
     response_model=GroupsExport,
     responses=problems(404, 422, 503, 507),
 )
-async def as_json(
+async def export_duplicates_json(
     service: ServiceDep, scans: ScansDep, collection: CollectionDep, kind: KindQuery = None, kept: KeptQuery = False
 ) -> StreamingResponse:
-    """Give all groups that are known as one JSON document."""
+    """Return all groups found so far as one JSON document."""
     groups = await _all(service, scans, collection, kind, kept)
     headers = _named(f"{collection}-duplicates.json")
     return StreamingResponse(json_parts(groups), media_type="application/json", headers=headers)
 
 
 @router.post("/duplicates/scan", status_code=202, responses=problems(403, 404, 422, 503, 507))
-async def start(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
-    """Look for duplicates now, taking up where an earlier scan stopped."""
+async def start_duplicate_scan(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
+    """Start a scan for duplicates, which continues where an earlier one stopped."""
     scan = await service.run_in_thread(scans.start, collection)
     return _scan(scan, await service.run_in_thread(scans.review, collection))
 
 
 @router.delete("/duplicates/scan", responses=problems(403, 404, 422, 503, 507))
-async def stop(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
-    """Stop looking for duplicates, until it is started again; what was found stays."""
+async def stop_duplicate_scan(service: ServiceDep, scans: ScansDep, collection: CollectionDep) -> ScanOut:
+    """Stop the scan for duplicates until it is started again; its results stay."""
     review = await service.run_in_thread(scans.review, collection)
     return _scan(scans.stop(collection), review)
 
 
 @router.get("/duplicates/decisions", responses=problems(404, 422, 503, 507))
-async def decisions(
+async def list_duplicate_decisions(
     service: ServiceDep,
     scans: ScansDep,
     collection: CollectionDep,
     offset: Offset = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Decisions at most.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of decisions.")] = 100,
 ) -> DecisionsPage:
-    """List what was decided, the latest first."""
-    made = await service.run_in_thread(scans.decisions, collection)
-    page = [decision_document(decision) for decision in made[offset : offset + limit]]
-    return DecisionsPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(made), decisions=page)
+    """Return the decisions about groups, latest first."""
+    stored = await service.run_in_thread(scans.decisions, collection)
+    page = [decision_document(decision) for decision in stored[offset : offset + limit]]
+    return DecisionsPage(request_id=current_request_id(), offset=offset, limit=limit, total=len(stored), decisions=page)
 
 
 @router.post(
@@ -139,10 +138,11 @@ async def decisions(
     responses=problems(403, 404, 413, 415, 422, 503, 507),
     openapi_extra=body(json_body(DecisionRequest, {"decision": "keep_all", "collection": "photos"})),
 )
-async def decide(request: Request, service: ServiceDep, scans: ScansDep, id: GroupId) -> DecisionOut:
-    """Decide about a group, for good: `keep_all` shows it no more, `not_duplicates` takes it apart.
+async def decide_duplicate_group(request: Request, service: ServiceDep, scans: ScansDep, id: GroupId) -> DecisionOut:
+    """Store a decision about a group: `keep_all` hides it, `not_duplicates` never groups its images again.
 
-    It holds for the pictures' contents, so renamed files and new indexing change nothing. No file or row is touched.
+    The decision holds for the contents of the images, so it survives renamed files and another indexing. No file or row
+    is changed.
     """
     async with read_body(request, Limits(0, uploads=0)) as given:
         asked = given.parse(DecisionRequest)
@@ -151,8 +151,10 @@ async def decide(request: Request, service: ServiceDep, scans: ScansDep, id: Gro
 
 
 @router.delete("/duplicates/{id}/decision", status_code=204, responses=problems(403, 404, 422, 503, 507))
-async def undo(service: ServiceDep, scans: ScansDep, collection: CollectionDep, id: GroupId) -> Response:
-    """Take a decision back."""
+async def delete_duplicate_decision(
+    service: ServiceDep, scans: ScansDep, collection: CollectionDep, id: GroupId
+) -> Response:
+    """Delete the decision about a group."""
     await service.run_exclusive(scans.undo, collection, id)
     return Response(status_code=204)
 

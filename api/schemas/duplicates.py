@@ -1,4 +1,4 @@
-"""Duplicates as they are on the wire."""
+"""Schemas of duplicates: groups, their images, decisions and scans."""
 
 from datetime import datetime
 from typing import Literal
@@ -24,19 +24,21 @@ from duplicates.evidence import Kind
 
 
 class EvidenceOut(BaseModel):
-    """What speaks for a picture being like the group's reference."""
+    """How alike an image and the reference of its group are."""
 
-    phash_distance: int = Field(examples=[4], ge=0, le=64, description="Bits in which the perceptual hashes differ.")
-    mirrored: bool = Field(examples=[False], description="Whether one of the two is mirrored left to right.")
+    phash_distance: int = Field(
+        examples=[4], ge=0, le=64, description="Number of bits in which the perceptual hashes differ."
+    )
+    mirrored: bool = Field(examples=[False], description="Whether one of the two images is mirrored left to right.")
     score: float = Field(examples=[0.961], description="Cosine similarity.")
     pixels: float | None = Field(
         examples=[0.997],
-        description="How far the pixels agree, laid over each other; null where they were not compared.",
+        description="Agreement of the pixels after alignment; null if they were not compared.",
     )
 
 
 class CopyOut(BaseModel):
-    """One picture of a group."""
+    """One image of a group."""
 
     id: ImageId
     path: ImagePath
@@ -48,47 +50,46 @@ class CopyOut(BaseModel):
     modified_at: ModifiedAt
     thumbnail: ThumbnailPath
     copies: int = Field(
-        examples=[1], description="Files it stands for: those with the same bytes; in similar groups near ones too."
+        examples=[1],
+        description="Number of files that it stands for: those with the same bytes; in similar groups also near ones.",
     )
-    evidence: EvidenceOut | None = Field(description="Null for the reference, and where the bytes are the same.")
+    evidence: EvidenceOut | None = Field(description="Null for the reference, and in exact groups.")
 
 
 class GroupOut(BaseModel):
-    """Pictures that belong together; nothing is ever deleted because of it."""
+    """Images that belong together; nothing is ever deleted because of it."""
 
     id: str = Field(examples=["near-054076db8beb4be7"])
     kind: Kind
-    kept: bool = Field(examples=[False], description="Whether it was decided that all of them stay.")
-    count: int = Field(
-        examples=[2], description="Pictures in the group; of very large ones the first 500 are in `images`."
-    )
-    best: ImageId = Field(description="The id of the copy that is suggested to be kept.")
+    kept: bool = Field(examples=[False], description="Whether a decision keeps all images of the group.")
+    count: int = Field(examples=[2], description="Number of images in the group; `images` has at most 500 of them.")
+    best: ImageId = Field(description="The id of the best copy, the one to keep.")
     best_because: str = Field(
         examples=["resolution"],
-        description="What it has over the next best: `resolution`, `camera_date`, `size`, `date` or `path`.",
+        description="What sets it apart from the next best: `resolution`, `camera_date`, `size`, `date` or `path`.",
     )
     reference: str | None = Field(
-        examples=["cat-2"], description="The id that the evidence compares with; null where the bytes are same."
+        examples=["cat-2"], description="The id of the image that the evidence compares with; null in exact groups."
     )
     images: list[CopyOut]
 
 
 class ScanOut(BaseModel):
-    """How far looking for duplicates is. Groups that were found are shown while it goes on."""
+    """The progress of a scan for duplicates; groups are available while it runs."""
 
     state: ScanStatus = Field(examples=["running"])
     stage: str = Field(
         examples=["looking"],
-        description="`reading` new pictures, `comparing` them, `looking` at the pixels of candidates.",
+        description="`reading` new images, `comparing` their vectors, `looking` at the pixels of candidates.",
     )
-    scanned: int = Field(examples=[512], description="What of this stage is done.")
-    total: int = Field(examples=[7394])
-    complete_at: datetime | None = Field(examples=[None], description="When everything was last looked at, in UTC.")
-    reason: str | None = Field(examples=[None], description="Why it failed.")
+    scanned: int = Field(examples=[512], description="Number of finished items of this stage.")
+    total: int = Field(examples=[7394], description="Number of items of this stage.")
+    complete_at: datetime | None = Field(examples=[None], description="End of the last complete scan, in UTC.")
+    reason: str | None = Field(examples=[None], description="Why the scan failed.")
 
 
 class Totals(BaseModel):
-    """Groups of each kind."""
+    """Number of groups of each kind."""
 
     exact: int
     near: int
@@ -96,7 +97,7 @@ class Totals(BaseModel):
 
 
 class GroupsPage(Page):
-    """Groups, exact ones first, then near and similar ones; in each kind the largest first."""
+    """Groups: exact, then near, then similar ones, and within a kind the largest first."""
 
     totals: Totals
     scan: ScanOut
@@ -110,13 +111,13 @@ class GroupsExport(BaseModel):
 
 
 class DecisionRequest(Request):
-    """What is decided about a group."""
+    """A decision about a group."""
 
     decision: Literal["keep_all", "not_duplicates"]
 
 
 class DecisionOut(BaseModel):
-    """What was decided; it holds for these contents, under whatever names, until it is taken back."""
+    """A decision; it holds for these contents, whatever the names of their files, until it is deleted."""
 
     id: str = Field(examples=["near-054076db8beb4be7"], description="The group's id.")
     decision: Action
@@ -125,6 +126,6 @@ class DecisionOut(BaseModel):
 
 
 class DecisionsPage(Page):
-    """Decisions, the latest first."""
+    """Decisions, latest first."""
 
     decisions: list[DecisionOut]
