@@ -21,14 +21,14 @@ test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
 
 test-fast: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -p no:schemathesis -m "not slow" tests/unit
 
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow --timeout 1800
 
 coverage: $(VENV)/.test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not slow" tests/unit
+	$(BIN)/coverage run -m pytest -q -p no:schemathesis -m "not slow" tests/unit
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

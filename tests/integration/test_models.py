@@ -14,7 +14,7 @@ import timm
 import torch
 from click.testing import CliRunner
 from support.toy import picture
-from timm.data import resolve_model_data_config
+from timm.data import ImageNetInfo, resolve_model_data_config
 
 from cli.models import models
 from embeddings.embedder import Embedder, tags_of
@@ -203,6 +203,13 @@ def test_a_temperature_fitted_on_this_machine_is_used(tmp_path):
         (best_after, *_) = embedder.tagger.labels(after.vector, after.logits)
     assert best_after.confidence < best_before.confidence
     assert np.array_equal(before.vector, after.vector)
+
+
+def test_the_table_of_categories_has_every_class_in_the_order_of_timm():
+    text = (files("embeddings") / "data" / "imagenet_categories.csv").read_text(encoding="utf-8")
+    info = ImageNetInfo("imagenet-1k")
+    wordnet_ids = [row["wordnet_id"] for row in csv.DictReader(text.splitlines())]
+    assert wordnet_ids == [info.index_to_label_name(i) for i in range(1000)]
 
 
 def test_the_table_of_models_agrees_with_timm():
