@@ -163,7 +163,8 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
 
 def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(lookalike, photos, tmp_path):
     folder = many_photos(tmp_path / "many", photos)
-    process = lookalike.start("index", folder)
+    # on a slow machine it is still importing by then, and Python leaves the file of an interrupted import open
+    process = lookalike.start("index", folder, PYTHONWARNINGS="error,default::ResourceWarning")
     with pytest.raises(subprocess.TimeoutExpired):
         process.communicate(timeout=1.5)
     os.killpg(process.pid, signal.SIGINT)
