@@ -142,6 +142,9 @@ class Store(Protocol):
     def drop_beside(self, name: str) -> list[CollectionInfo]:
         """Remove all siblings of the collection in use, and return them. Raises NotFound."""
 
+    def drop_sibling(self, name: str, sibling: Collection) -> None:
+        """Remove one sibling of the collection in use; do nothing if it is in use itself, or gone. Raises NotFound."""
+
     def drop(self, name: str) -> None:
         """Remove a collection, its rows and its siblings. Raises NotFound."""
 

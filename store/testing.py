@@ -201,6 +201,10 @@ class MemoryStore(Closing):
         self._siblings.pop(name, None)
         return infos
 
+    def drop_sibling(self, name: str, sibling: Collection) -> None:
+        self.open(name)
+        self._siblings[name] = [other for other in self.siblings(name) if other is not sibling]
+
     def drop(self, name: str) -> None:
         self.open(name)
         del self._collections[name]

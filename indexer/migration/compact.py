@@ -13,7 +13,7 @@ from embeddings.errors import StoreUnavailable, UsageError
 from indexer.migration.rebuild import BLOCK, Listener, Rebuild, staged
 from indexer.migration.recall import ExactRecall, milliseconds_a_query
 from indexer.pipeline.lister import chunks
-from store.base import Store
+from store.base import Collection, Store
 from store.pca import HALF, Moments, check_possible
 from store.projection import Projection
 from store.records import Row
@@ -60,24 +60,25 @@ class Compaction:
         self._dimension = dimension
         self._whitening = whitening
         self._listener = listener
+        self._compact: Collection | None = None
         self._random = random.Random(0)  # noqa: S311 - the choice of rows need not be secret
 
     def build(self) -> Measured:
         """Fit, project, verify and measure, unseen by users. Raises StoreUnavailable if rows did not arrive."""
         projection, queries = self._fit()
-        self._compact = self._store.create_sibling(self._full.name, projection.identity, projection)
-        self._rebuild = Rebuild(self._store, self._full, self._compact, list, self._listener)
+        self._compact = compact = self._store.create_sibling(self._full.name, projection.identity, projection)
+        self._rebuild = Rebuild(self._store, self._full, compact, list, self._listener)
         exact = ExactRecall(queries)
         self._rebuild.build(watch=exact.add)
         self._rebuild.catch_up()
         self._rebuild.verify()
-        self._verify_vectors(projection, queries)
-        before, after = milliseconds_a_query(exact.vectors, self._full, self._compact)
+        self._verify_vectors(compact, projection, queries)
+        before, after = milliseconds_a_query(exact.vectors, self._full, compact)
         return Measured(
-            rows=self._compact.count(),
+            rows=compact.count(),
             dimension_before=self._full.model.dimension,
             dimension=self._dimension,
-            kept=exact.recall_at_10(self._full, self._compact),
+            kept=exact.recall_at_10(self._full, compact),
             queries=len(queries),
             ms_before=before,
             ms_after=after,
@@ -88,9 +89,9 @@ class Compaction:
         self._rebuild.switch()
 
     def abandon(self) -> None:
-        """Remove the compact version, unless it is in use."""
-        if self._store.open(self._full.name).projection is None:
-            self._store.drop_beside(self._full.name)
+        """Remove the compact version that was built here, unless it is in use; other siblings stay."""
+        if self._compact is not None:
+            self._store.drop_sibling(self._full.name, self._compact)
 
     def _fit(self) -> tuple[Projection, list[Row]]:
         """Return the projection and a sample of rows in which every row is as likely as any other."""
@@ -108,9 +109,9 @@ class Compaction:
                 moments.add(np.stack(chosen))
         return moments.projection(self._dimension, self._whitening), sample
 
-    def _verify_vectors(self, projection: Projection, sample: list[Row]) -> None:
+    def _verify_vectors(self, new: Collection, projection: Projection, sample: list[Row]) -> None:
         """Raise StoreUnavailable unless the sampled rows have the right vectors."""
-        compact = {row.id: row.vector for row in self._compact.fetch([row.id for row in sample], with_vectors=True)}
+        compact = {row.id: row.vector for row in new.fetch([row.id for row in sample], with_vectors=True)}
         full = [row for row in self._full.fetch([row.id for row in sample], with_vectors=True) if row.id in compact]
         projected = projection.apply(np.stack([row.vector for row in full if row.vector is not None]))
         for row, expected in zip(full, projected, strict=True):

@@ -110,6 +110,11 @@ class MilvusStore(Closing):
         self._drop_siblings(name, siblings)
         return infos
 
+    def drop_sibling(self, name: str, sibling: Collection) -> None:
+        assert isinstance(sibling, MilvusCollection)
+        siblings = self._siblings(name, self._in_use(name))
+        self._drop_siblings(name, [entry for entry in siblings if entry.real_name == sibling.real_name])
+
     def drop(self, name: str) -> None:
         in_use = self._in_use(name)
         self._backend.run("drop_alias", alias=name)

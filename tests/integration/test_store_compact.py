@@ -147,6 +147,21 @@ def test_a_sibling_of_another_model_takes_the_place_of_the_one_in_use(store: Sto
 
 
 @ON_SERVER
+def test_one_sibling_is_removed_alone_and_never_the_collection_in_use(store: Store, name: str) -> None:
+    other = store.create_sibling(name, OTHER)
+    compact = store.create_sibling(name, FLAT.identity, FLAT)
+    store.drop_sibling(name, compact)
+    store.drop_sibling(name, compact)  # gone: nothing happens
+    assert other.count() == 0
+    with pytest.raises(NotFound):
+        compact.count()
+    store.switch(name, other)
+    store.drop_sibling(name, other)
+    assert store.open(name).model == OTHER
+    assert [(info.model, info.count) for info in store.drop_beside(name)] == [(MODEL, 3)]
+
+
+@ON_SERVER
 def test_a_new_sibling_replaces_what_attempts_left_and_keeps_full_vectors(store: Store, name: str) -> None:
     store.create_sibling(name, OTHER).upsert([row("half", RED)])
     compact = store.create_sibling(name, FLAT.identity, FLAT)

@@ -10,6 +10,7 @@ import pytest
 from support.toy import TOY
 
 from embeddings.errors import StoreUnavailable, UsageError
+from embeddings.models.identity import ModelIdentity
 from indexer.migration.compact import Compaction
 from indexer.migration.recall import ExactRecall
 from indexer.migration.restore import Restore
@@ -134,6 +135,17 @@ def test_what_was_stopped_is_begun_anew(store):
     assert ids(store.open("photos")) == numbers() and store.full("photos") is not None
     with pytest.raises(UsageError, match=r"compact already, with 2 dimensions.*--back"):
         Compaction(store, "photos", 2, quiet)
+
+
+def test_abandoning_removes_only_what_the_compaction_built(store):
+    other = store.create_sibling("photos", ModelIdentity("other", "0123456789ab", 4))
+    early = Compaction(store, "photos", 2, quiet)
+    early.abandon()  # nothing is built yet
+    assert store.siblings("photos") == [other]
+    early.build()
+    assert len(store.siblings("photos")) == 2
+    early.abandon()
+    assert store.siblings("photos") == [other] and store.open("photos").model == TOY
 
 
 def compacted(store: MemoryStore) -> Collection:
