@@ -67,7 +67,11 @@ def commands() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0, 1 (some images failed), 2 (the command failed), 130 (Ctrl-C)."""
+    """Run one command and return the exit status.
+
+    0 is success, 1 some images failed, 2 the command failed, 130 Ctrl-C before its end. Commands without an end of
+    their own return from a Ctrl-C by themselves.
+    """
     try:
         return commands.main(arguments, prog_name="lookalike", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:

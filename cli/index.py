@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Self
@@ -165,12 +166,13 @@ def _watch(folder: Folder, target: Collection, embedder: Embedder, settings: Set
 
     click.echo(f"watching {folder.root}; Ctrl-C stops", err=True)
     indexed_at = -math.inf
-    for changes in watch(folder.root, raise_interrupt=False, yield_on_timeout=True, rust_timeout=TICK_MS):
-        # Also at once, because files may have come before the watch began, and now and then, because the system does
-        # not report changes of network mounts.
-        if not changes and time.monotonic() - indexed_at < LOOK_AGAIN_SECONDS:
-            continue
-        report = index_once(folder, target, embedder, settings, prune=True)
-        indexed_at = time.monotonic()
-        if report.indexed or report.copied or report.removed or report.failed:
-            print_json(report) if as_json else print_report(report)
+    with suppress(KeyboardInterrupt):  # the way to end it, also while the folder is indexed again
+        for changes in watch(folder.root, yield_on_timeout=True, rust_timeout=TICK_MS):
+            # Also at once, because files may have come before the watch began, and now and then, because the system
+            # does not report changes of network mounts.
+            if not changes and time.monotonic() - indexed_at < LOOK_AGAIN_SECONDS:
+                continue
+            report = index_once(folder, target, embedder, settings, prune=True)
+            indexed_at = time.monotonic()
+            if report.indexed or report.copied or report.removed or report.failed:
+                print_json(report) if as_json else print_report(report)
