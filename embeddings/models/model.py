@@ -68,14 +68,18 @@ class Model:
     @cached_property
     def card(self) -> ModelCard:
         """The model's card, read from the data directory or made by loading the model once."""
-        path = self.directory / "card.json"
-        try:
-            return card_from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # missing or damaged: it is made below
-        card = self._make_card()
-        write_atomically(path, json.dumps(asdict(card), indent=1).encode())
+        card = self.kept_card()
+        if card is None:
+            card = self._make_card()
+            write_atomically(self._card_path, json.dumps(asdict(card), indent=1).encode())
         return card
+
+    def kept_card(self) -> ModelCard | None:
+        """Return the card that the data directory has, None if it is missing or damaged; the model is not loaded."""
+        try:
+            return card_from_json(self._card_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     @cached_property
     def network(self) -> "Network":
@@ -97,6 +101,10 @@ class Model:
         network = self.network
         del self.network
         return network
+
+    @property
+    def _card_path(self) -> Path:
+        return self.directory / "card.json"
 
     @property
     def _from_hub(self) -> bool:

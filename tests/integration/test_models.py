@@ -4,6 +4,7 @@ import csv
 import json
 import pickle
 import sys
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from timm.data import ImageNetInfo, resolve_model_data_config
 from cli.models import models
 from embeddings.embedder import Embedder, tags_of
 from embeddings.errors import ModelError
+from embeddings.imaging.geometry import InputSpec
 from embeddings.models.model import PACKAGED, Model, packaged_file
 from embeddings.models.network import from_checkpoint
 from embeddings.settings import Settings
+from embeddings.tagging.open_set import OpenSetGate, keep_gate
 
 SMALL = "mobilenetv3_small_050"  # 1.6 M parameters
 
@@ -223,6 +226,35 @@ def test_the_table_of_models_agrees_with_timm():
         size = resolve_model_data_config(network)["input_size"][1]
         assert said == (parameters, network.head_hidden_size, size), row["name"]
         assert row["hub"] == network.pretrained_cfg["hf_hub_id"]
+
+
+def test_the_table_of_models_knows_the_fingerprints_of_packaged_models_and_of_shipped_gates(tmp_path):
+    text = (files("embeddings") / "data" / "models.csv").read_text(encoding="utf-8")
+    listed = {row["name"]: row["fingerprint"] for row in csv.DictReader(text.splitlines()) if row["fingerprint"]}
+    assert listed == {name: Model(name, tmp_path).card.identity.fingerprint for name in PACKAGED}
+    assert json.loads((files("embeddings") / "data" / "open_set.json").read_text()).keys() <= set(listed.values())
+
+
+def test_models_tells_which_have_a_gate_for_images_without_a_class(tmp_path):
+    def gated() -> list[str]:
+        listed = CliRunner().invoke(models, ["--json"], env={"LOOKALIKE_DATA": str(tmp_path)})
+        return [model["name"] for model in json.loads(listed.output)["models"] if model["open_set_gate"]]
+
+    assert gated() == ["tf_efficientnet_lite0"]
+    used = Model("resnet50.a3_in1k", tmp_path)
+    card = {
+        "identity": {"name": used.name, "fingerprint": "0123456789ab", "dimension": 2},
+        "spec": asdict(InputSpec(160, 160, 0.95, "center", "bicubic", (0, 0, 0))),
+        "classes": [],
+        "parameters": 1,
+    }
+    used.directory.mkdir(parents=True)
+    (used.directory / "card.json").write_text(json.dumps(card))
+    assert gated() == ["tf_efficientnet_lite0"]
+    keep_gate("0123456789ab", OpenSetGate(np.zeros(2, np.float32), 0.0, 1.0, 1.0, 0.0), tmp_path)
+    assert gated() == ["tf_efficientnet_lite0", "resnet50.a3_in1k"]
+    table = CliRunner().invoke(models, [], env={"LOOKALIKE_DATA": str(tmp_path)}).output.splitlines()
+    assert [line.split()[0] for line in table if line.endswith(" yes")] == gated()
 
 
 def test_other_models_are_found_by_a_pattern():
