@@ -82,7 +82,7 @@ class KeyFile:
 
     @property
     def exists(self) -> bool:
-        """Whether a key was ever created here; after that, an empty list admits nobody."""
+        """True if a key was ever created here; after that, an empty list admits nobody."""
         return self.path.exists()
 
     def read(self) -> tuple[Key, ...]:
@@ -160,7 +160,7 @@ class ApiKeys:
 
     @property
     def needed(self) -> bool:
-        """Whether requests need a key."""
+        """True if requests need a key."""
         return not self._open_without_keys or bool(self._fixed) or self._file.exists
 
     def keys(self) -> tuple[Key, ...]:

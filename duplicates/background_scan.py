@@ -36,7 +36,7 @@ class ScanStatus(StrEnum):
 
     @property
     def active(self) -> bool:
-        """Whether the scan is waiting or running."""
+        """True if the scan is waiting or running."""
         return self in (ScanStatus.QUEUED, ScanStatus.RUNNING)
 
 

@@ -24,7 +24,7 @@ MIN_SCORE = min(NEAR_SCORE, SIMILAR_SCORE)
 
 
 class Kind(StrEnum):
-    """What the images of a group have in common."""
+    """Kind of a group: the property that its images have in common."""
 
     EXACT = "exact"  # the bytes
     NEAR = "near"  # the original: encoded again, resized, cropped a little, mirrored or lightly edited
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """How alike two contents are.
+    """Measured likeness of two contents.
 
     `distance` is the number of bits (0..64) in which the perceptual hashes differ, with one of them mirrored if
     `mirrored`; `score` is cosine similarity; `pixels` is the agreement of the pixels (at most 1), None if not read.

@@ -81,7 +81,7 @@ class Embedder(Closing):
 
     @property
     def headless(self) -> bool:
-        """Whether the model has no classes, and therefore gives no tags."""
+        """True if the model has no classes, and therefore gives no tags."""
         return not self._model.card.classes
 
     @cached_property

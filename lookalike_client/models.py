@@ -118,7 +118,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended."""
+        """True if the job has ended."""
         return self.state not in ("queued", "running")
 
 

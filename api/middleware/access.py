@@ -61,7 +61,7 @@ class Caller:
 
     @property
     def is_local(self) -> bool:
-        """Whether this is a program on this machine and the service needs no keys."""
+        """True if this is a program on this machine and the service needs no keys."""
         return not self.key and not self.auth_error and is_loopback(self.address)
 
     @property

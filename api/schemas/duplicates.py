@@ -24,7 +24,7 @@ from duplicates.evidence import Kind
 
 
 class EvidenceOut(BaseModel):
-    """How alike an image and the reference of its group are."""
+    """Evidence that an image and the reference of its group are alike."""
 
     phash_distance: int = Field(
         examples=[4], ge=0, le=64, description="Number of bits in which the perceptual hashes differ."

@@ -249,7 +249,7 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the service is ready, and the result of each check."""
+    """Readiness of the service, and the result of each check."""
 
     ready: bool
     checks: dict[str, dict[str, Any]] = Field(

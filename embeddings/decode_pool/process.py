@@ -51,7 +51,7 @@ class DecodeProcess:
 
     @property
     def usable(self) -> bool:
-        """Whether the process is alive and has not accumulated memory."""
+        """True if the process is alive and has not accumulated memory."""
         return not self._spent and self._process.poll() is None
 
     def call(self, function: Callable[..., T], args: tuple[Any, ...], named: Mapping[str, Any], seconds: float) -> T:

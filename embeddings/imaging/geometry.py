@@ -61,7 +61,7 @@ class Box:
 
 @dataclass(frozen=True)
 class CropPlan:
-    """How the model's input is made: `source` of the upright image is resized to `size` and placed at `offset`."""
+    """Recipe of the model's input: `source` of the upright image is resized to `size` and placed at `offset`."""
 
     source: Rectangle
     size: tuple[int, int]
@@ -69,7 +69,7 @@ class CropPlan:
 
     @property
     def shrink(self) -> float:
-        """How many times smaller the image may be made before detail is lost."""
+        """Factor by which the image may be made smaller before detail is lost."""
         left, top, right, bottom = self.source
         return min((right - left) / self.size[0], (bottom - top) / self.size[1])
 
@@ -123,7 +123,7 @@ def _middle(length: int, wanted: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored image becomes upright: transposed first, then mirrored left-right and top-bottom."""
+    """Steps that turn a stored image upright: transposed first, then mirrored left-right and top-bottom."""
 
     transposed: bool = False
     mirrored: bool = False

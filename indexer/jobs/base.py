@@ -34,7 +34,7 @@ class JobStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended."""
+        """True if the job has ended."""
         return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 

@@ -63,7 +63,7 @@ class StopCondition:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more may be begun."""
+        """True if nothing more may be begun."""
         return self._leaving.is_set() or time.monotonic() > self._end
 
     def look(self) -> None:

@@ -32,7 +32,7 @@ class Unlistable:
 
 
 class Source(Protocol):
-    """Where images come from; safe to fetch from by several threads."""
+    """A source of images, from which several threads may fetch."""
 
     name: str  # the `source` of its rows; together with a path it makes the primary key
 

@@ -78,7 +78,7 @@ class FsspecLocation:
 
     @property
     def has_pages(self) -> bool:
-        """Whether `page` works here."""
+        """True if `page` works here."""
         return hasattr(self._class, "call_s3")
 
     def path(self, address: str) -> str:

@@ -25,7 +25,7 @@ class RowFilter:
 
     @property
     def narrow(self) -> bool:
-        """Whether so few rows may meet the conditions that an approximate index can miss some."""
+        """True if so few rows may meet the conditions that an approximate index can miss some."""
         return bool(self.tags) or self.taken is not None
 
 

@@ -26,7 +26,7 @@ class CollectionDescription:
 
     @property
     def compact(self) -> bool:
-        """Whether a projection lies between the two."""
+        """True if a projection lies between the two."""
         return self.model != self.base
 
 
