@@ -173,7 +173,7 @@ def test_what_was_refused_may_be_tried_again(client: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "é"])
-def test_what_is_no_key(client: ApiClient, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(client: ApiClient, key: str) -> None:
     answer = add(client, key, headers={"Idempotency-Key": key.encode()})
     assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
 

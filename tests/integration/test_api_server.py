@@ -166,7 +166,7 @@ def test_a_client_that_does_not_read_is_left(impatient: Server) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
-def test_what_is_not_http(server: Server, sent: bytes) -> None:
+def test_bytes_that_are_not_http_get_a_problem_document(server: Server, sent: bytes) -> None:
     with server.connect() as client:
         client.sendall(sent)
         answered = everything(client)

@@ -143,7 +143,7 @@ def test_all_refusals_are_one_answer(client: ApiClient, server: WebServer, path:
     ids=["missing", "hung up", "silent", "text", "document", "truncated", "large"],
 )
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/images"])
-def test_what_is_there_is_no_picture(
+def test_a_url_that_gives_no_picture_is_a_problem_and_leaves_no_file(
     tmp_path: Path, server: WebServer, path: str, answer: object, status: int, code: str
 ) -> None:
     server.answers["/wrong"] = answer  # type: ignore[assignment]

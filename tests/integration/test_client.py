@@ -141,7 +141,7 @@ def test_a_busy_service_is_asked_again_and_no_write_is_done_twice() -> None:
     assert len(seen) == 3 and len(set(seen)) == 1
 
 
-def test_what_is_no_answer_of_the_service() -> None:
+def test_answers_of_a_proxy_or_of_nobody_raise_errors_of_the_client() -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(NoAnswer, match="127"):
         client.session()
     transport = httpx.MockTransport(lambda request: httpx.Response(502, text="<html>"))

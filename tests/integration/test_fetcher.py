@@ -240,7 +240,7 @@ def test_a_declared_length_above_the_limit_is_refused(server: WebServer) -> None
         server.fetcher().fetch(f"{server.base}/large", MAX_BYTES)
 
 
-def test_as_many_bytes_as_allowed(server: WebServer) -> None:
+def test_a_body_of_exactly_the_allowed_size_is_fetched(server: WebServer) -> None:
     server.answers["/full"] = lambda exchange: exchange.reply(bytes(MAX_BYTES))
     assert len(server.fetcher().fetch(f"{server.base}/full", MAX_BYTES)) == MAX_BYTES
 

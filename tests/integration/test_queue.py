@@ -173,7 +173,7 @@ def test_a_worker_that_is_asked_to_leave_hands_back_what_it_holds(stand: Stand) 
     stand.check(job)
 
 
-def test_what_cannot_be_started(stand: Stand) -> None:
+def test_unknown_libraries_and_jobs_and_retries_of_running_jobs_are_refused(stand: Stand) -> None:
     with pytest.raises(NotFound, match="library"):
         stand.jobs.start("elsewhere", stand.collection)
     with pytest.raises(UsageError):

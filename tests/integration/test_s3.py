@@ -67,7 +67,7 @@ def test_bytes_are_read_and_no_more_than_asked_for(s3):
     assert source.fetch("photos/b/1?#ü.png", 100) == b"1"
 
 
-def test_what_is_not_there(s3):
+def test_missing_objects_and_buckets_are_errors(s3):
     source = FsspecSource("s3://bucket")
     assert source.is_gone("b.jpg") and not source.is_gone("a.jpg")
     with pytest.raises(FileUnreadable, match="not there any more"):

@@ -97,7 +97,7 @@ def test_those_who_opened_before_the_switch_read_the_old_and_write_to_both(store
     assert full is not None and sorted(known.id for known in full.known()) == ["late", "orange", "red"]
 
 
-def test_there_and_back(store: Store, name: str) -> None:
+def test_a_compact_collection_switches_back_to_its_full_vectors(store: Store, name: str) -> None:
     assert store.full(name) is None and store.drop_beside(name) == []
     store.switch(name, store.create_sibling(name, FLAT.identity, FLAT))
     full = store.full(name)

@@ -60,7 +60,7 @@ def test_without_any_key_everybody_may_everything(tmp_path: Path) -> None:
         ("GET", "/metrics", "admin"),
     ],
 )
-def test_what_each_scope_may(guarded: Guarded, method: str, path: str, least: str) -> None:
+def test_a_route_needs_its_scope_or_a_wider_one(guarded: Guarded, method: str, path: str, least: str) -> None:
     assert guarded.call("write", "POST", "/v1/images", data={"id": "one"}, **PNG).status_code == 201
     options = PNG if method == "POST" else {}
     for scope in Scope:
@@ -89,7 +89,7 @@ def test_a_wrong_key(guarded: Guarded, secret: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic bGs6bGs=", "lk_x"])
-def test_what_is_no_bearer_token(guarded: Guarded, header: str) -> None:
+def test_an_authorization_header_without_a_bearer_token_is_refused(guarded: Guarded, header: str) -> None:
     answer = guarded.client.get("/v1/collections", headers={"Authorization": header})
     assert (answer.status_code, answer.json()["code"]) == (401, "key_required")
 
@@ -122,7 +122,7 @@ def test_a_damaged_list_of_keys_lets_nobody_in_but_health_is_told(guarded: Guard
         "/v1/session",
     ],
 )
-def test_what_needs_no_key(guarded: Guarded, path: str) -> None:
+def test_public_routes_need_no_key(guarded: Guarded, path: str) -> None:
     assert guarded.call(None, "GET", path).status_code == 200
 
 

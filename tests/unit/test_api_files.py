@@ -51,7 +51,9 @@ def add(client: ApiClient, data: bytes, name: str) -> None:
         ("PNG", "..", "image/png", 'inline; filename="png"'),
     ],
 )
-def test_what_a_browser_gets(client: ApiClient, kind: str, name: str, media_type: str, disposition: str) -> None:
+def test_a_file_is_sent_with_headers_that_are_safe_in_a_browser(
+    client: ApiClient, kind: str, name: str, media_type: str, disposition: str
+) -> None:
     data = saved(kind)
     add(client, data, name)
     answer = client.get(ADDRESS)
@@ -87,7 +89,7 @@ def test_a_range_that_is_none_is_passed_over(client: ApiClient, asked: str) -> N
     assert (answer.status_code, answer.content) == (200, picture("red"))
 
 
-def test_what_the_client_has_already_and_the_head_alone(client: ApiClient) -> None:
+def test_a_file_that_the_client_has_is_304_and_head_has_no_body(client: ApiClient) -> None:
     add(client, picture("red"), "a.png")
     first = client.get(ADDRESS)
     same = client.get(ADDRESS, headers={"If-None-Match": first.headers["etag"]})

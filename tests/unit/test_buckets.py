@@ -240,7 +240,7 @@ def test_sources_are_told_apart_by_looking(tmp_path, monkeypatch):
         ("nothing.csv", "there is no list"),
     ],
 )
-def test_what_is_no_source_is_one_clear_sentence(tmp_path, monkeypatch, text, says):
+def test_an_invalid_source_is_refused_with_one_clear_sentence(tmp_path, monkeypatch, text, says):
     Path(tmp_path / "a.jpg").write_bytes(picture("red"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=says):

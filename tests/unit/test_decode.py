@@ -18,7 +18,7 @@ def test_content_hash_is_sha256():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM"])
-def test_formats(kind: str):
+def test_every_format_is_decoded_to_upright_rgb_pixels(kind: str):
     decoded = decode(encoded(quarters(120, 80), kind), WHOLE, max_pixels=M)
     assert (decoded.width, decoded.height) == (120, 80)
     assert decoded.pixels.shape == (40, 40, 3)

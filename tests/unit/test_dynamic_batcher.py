@@ -144,7 +144,7 @@ def test_an_item_that_is_made_later_goes_in_the_turn_of_who_asked() -> None:
     assert gate.batches == [[0], [1, 40], [2, 3]]
 
 
-def test_what_fails_before_fails_after() -> None:
+def test_a_failed_first_call_fails_the_calls_that_follow_it() -> None:
     gate = Gate()
 
     async def scene() -> list[object]:

@@ -36,7 +36,9 @@ def occupied(address: str, number: int, *proxies: str) -> ConnectionCounter:
         ("192.0.2.1", MAX_CONNECTIONS, ("192.0.2.1",), True),
     ],
 )
-def test_who_is_let_in(address: str, number: int, proxies: tuple[str, ...], full: bool) -> None:
+def test_connections_are_limited_for_each_address_and_in_all(
+    address: str, number: int, proxies: tuple[str, ...], full: bool
+) -> None:
     counter = occupied(address, number, *proxies)
     assert counter.full("127.0.0.1") is full
     counter.remove(address)

@@ -96,7 +96,7 @@ def test_file_of_an_upload_never_has_the_name_that_was_given(tmp_path: Path) -> 
         (folder_source("/data/shop.csv"), "a.jpg", "/data/shop.csv/a.jpg"),
     ],
 )
-def test_where_an_image_is(source: str, path: str, place: str) -> None:
+def test_source_and_path_give_the_location_of_an_image(source: str, path: str, place: str) -> None:
     assert located(source, path) == display_path(row(source, path)) == place
     here = None if "://" in place else Path(place)
     assert file_path(row(source, path), Path("/uploads")) == here

@@ -13,7 +13,7 @@ from api.services.dynamic_batcher import DynamicBatcher
 from api.services.loop_bridge import CALLS_PER_ROUND, DeferredCalls, LoopBridge
 
 
-def test_what_is_put_off_is_done_once_and_at_the_end() -> None:
+def test_a_deferred_call_is_made_once_at_the_end_of_the_block() -> None:
     deferred, done = DeferredCalls(), list[str]()
 
     def call() -> None:
@@ -27,7 +27,7 @@ def test_what_is_put_off_is_done_once_and_at_the_end() -> None:
     assert done == ["call", "block", "call"]
 
 
-def test_what_is_put_off_is_done_after_a_failure_too() -> None:
+def test_a_deferred_call_is_made_after_a_failure_too() -> None:
     deferred, done = DeferredCalls(), list[str]()
     with pytest.raises(ValueError, match="odd"), deferred.block():
         deferred.at_end(lambda: done.append("call"))
