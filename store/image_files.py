@@ -11,7 +11,7 @@ from typing import IO, BinaryIO
 
 from embeddings.errors import FileUnreadable, ImageTooLarge, NotFound
 from embeddings.utils import storage_error, write_atomically
-from store.locations import UPLOAD, display_path, file_path, upload_path, uploads_folder
+from store.locations import UPLOAD, display_path, file_path, thumbnail_path, upload_path, uploads_folder
 from store.records import Row
 
 _GONE = "the file of this image no longer exists; index its folder again"
@@ -130,7 +130,7 @@ class ImageFiles:
         return uploads_folder(self._data, collection)
 
     def _thumbnail_path(self, content_hash: str) -> Path:
-        return self._data / "thumbnails" / content_hash[:2] / f"{content_hash}.jpg"
+        return thumbnail_path(self._data, content_hash)
 
 
 def _copy(source: BinaryIO, target: IO[bytes]) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Locates the image of a row, and converts paths to text that every store accepts and back.
+"""Locates images, uploads and thumbnails, and converts paths to text that every store accepts and back.
 
 A row's `source` is UPLOAD, the absolute path of a folder or of a list of images, or the address of a bucket. Its `path`
 is relative to the source (to the folder of a list), with '/' between the parts; a list may also have absolute paths and
@@ -101,6 +101,11 @@ def uploads_folder(data: Path, collection: str) -> Path:
 def upload_path(row_id: str, uploads: Path) -> Path:
     """Return the path of an uploaded image; the id itself is never used as a file name."""
     return uploads / hashlib.sha256(row_id.encode()).hexdigest()
+
+
+def thumbnail_path(data: Path, content_hash: str) -> Path:
+    """Return the path of the thumbnail of a content."""
+    return data / "thumbnails" / content_hash[:2] / f"{content_hash}.jpg"
 
 
 def file_path(row: Row, uploads: Path) -> Path | None:

@@ -1,4 +1,7 @@
-"""Request id, access log, metrics, and the answer to unexpected errors."""
+"""Request id, access log, metrics, and the answer to unexpected errors.
+
+Other code reads the id and the caller from `api.current_request`.
+"""
 
 import logging
 import re
