@@ -14,7 +14,7 @@ from PIL import Image
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool, Picture
 from embeddings.engines.base import Engine
 from embeddings.engines.registry import make_engine
-from embeddings.errors import LookalikeError
+from embeddings.errors import ImageError, LookalikeError
 from embeddings.imaging.decode import DecodedImage
 from embeddings.imaging.geometry import Box, InputSpec
 from embeddings.models.identity import ModelIdentity
@@ -47,10 +47,13 @@ class Embedding:
 
 def tags_of(embeddings: Sequence[Embedding], source: TagSource) -> list[tuple[Tag, ...]]:
     """Return the tags that a source gives to images embedded by one model."""
-    if not embeddings:
-        return []
-    logits = [embedding.logits for embedding in embeddings if embedding.logits is not None]
-    return source.tags(np.stack([embedding.vector for embedding in embeddings]), np.stack(logits) if logits else None)
+    tags: list[tuple[Tag, ...]] = []
+    for start in range(0, len(embeddings), BATCH):  # larger arrays would be new memory each time
+        part = embeddings[start : start + BATCH]
+        logits = [embedding.logits for embedding in part if embedding.logits is not None]
+        vectors = np.stack([embedding.vector for embedding in part])
+        tags.extend(source.tags(vectors, np.stack(logits) if logits else None))
+    return tags
 
 
 class Embedder(Closing):
@@ -118,11 +121,20 @@ class Embedder(Closing):
         """Start decoding one image; the future raises ImageError, and every error of the function that reads it."""
         return self.pool.decode(picture, self.spec, box)
 
+    def submit_group(self, files: Sequence[bytes]) -> Future[list[DecodedImage | ImageError]]:
+        """Start decoding several images together; the result has an image or an error for each."""
+        return self.pool.decode_group(files, self.spec)
+
+    @property
+    def batch(self) -> int:
+        """The number of images for which the network is fastest. Raises ModelError if it cannot be loaded."""
+        return self.engine.batch
+
     def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
         """Run the network on decoded images, as one batch."""
         if not decoded:
             return []
-        output = self.engine.run(np.stack([image.pixels for image in decoded]))
+        output = self.engine.run([image.pixels for image in decoded])
         logits = [None] * len(decoded) if output.logits is None else output.logits
         return [
             Embedding(vector, scores, image.width, image.height, image.phash, image.taken_at)

@@ -1,24 +1,35 @@
-"""Starts one decode process, calls functions in it and kills it when a call takes too long."""
+"""Starts one decode process, calls operations in it and kills it when a call takes too long."""
 
 import contextlib
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any
 
-from embeddings.decode_pool.shared_memory import ResponseBuffer, make_shared
+import numpy as np
+
+from embeddings.decode_pool.channel import COPIED, REQUEST, Buffer, Channel, ChannelError, make_shared
+from embeddings.decode_pool.operations import Facts, told
 from embeddings.errors import ImageUndecodable, LookalikeError
 
-T = TypeVar("T")
 STARTUP_SECONDS = 60.0
 SINGLE_THREAD_ENV = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer of an operation: facts, which nobody has checked, and a content, uint8 [length]."""
+
+    facts: Facts
+    content: np.ndarray
+
+
 class DecodeProcess:
-    """A child process that runs functions; used by one thread at a time, except `kill`.
+    """A child process that runs operations; used by one thread at a time, except `kill`.
 
     It is started as `python -m embeddings.decode_pool.sandbox`, not by multiprocessing: so it imports nothing of the
     main program, and shares no lock that another process could hold when it dies. Start it in a thread that outlives
@@ -44,8 +55,7 @@ class DecodeProcess:
                 ours.close()
                 os.close(shared)
                 raise LookalikeError(f"cannot start a process that decodes images: {error}") from error
-        self._connection = Connection(ours.detach())
-        self._buffer = ResponseBuffer(shared)
+        self._channel = Channel(Connection(ours.detach()), shared)
         self._ready = False
         self._spent = False  # it reported so, or was killed, which takes effect a moment later
 
@@ -54,25 +64,35 @@ class DecodeProcess:
         """True if the process is alive and has not accumulated memory."""
         return not self._spent and self._process.poll() is None
 
-    def call(self, function: Callable[..., T], args: tuple[Any, ...], named: Mapping[str, Any], seconds: float) -> T:
-        """Return the result of a function, which the process must be able to import.
+    def call(
+        self,
+        operation: str,
+        files: Sequence[Buffer],
+        arguments: Mapping[str, Any],
+        seconds: float,
+        copied: bool = True,
+    ) -> list[Answer | LookalikeError]:
+        """Return the answer of an operation (module:function) for each file, or the error that it gave for the file.
 
-        A LookalikeError of the function is raised as it is. Raises ImageUndecodable if the function fails otherwise,
-        the process dies or the call takes longer than `seconds`, and LookalikeError if the process does not start.
+        Unless `copied`, contents may lie in memory that is shared with the process: do not keep them for long.
+
+        Raises ImageUndecodable if the process dies or all files together take longer than `seconds`, and LookalikeError
+        if the process does not start.
         """
         self._wait_until_ready()
         try:
-            self._connection.send((function, args, named))
-            if not self._connection.poll(seconds):
+            slot = COPIED if copied else self._channel.free_slot()
+            self._channel.send({"operation": operation, "arguments": arguments, "slot": slot}, REQUEST, files)
+            if not self._channel.wait(seconds):
                 self.kill()
                 raise ImageUndecodable(f"Decoding the file took longer than {seconds:g} seconds.")
-            value, error, self._spent = self._buffer.read(self._connection.recv_bytes())
-        except (EOFError, OSError) as broken:
+            message, contents = self._channel.receive(slot)
+            answers = [_answer(answer, content) for answer, content in zip(message["answers"], contents, strict=True)]
+            self._spent = bool(message["spent"])
+        except (ChannelError, ValueError, TypeError, LookupError) as broken:
             self.kill()
             raise ImageUndecodable("The decoder crashed on this file.") from broken
-        if error is not None:
-            raise error
-        return value
+        return answers
 
     def kill(self) -> None:
         """End the process at once, even while it is busy."""
@@ -83,16 +103,19 @@ class DecodeProcess:
         """End the process and release its connection and memory."""
         self.kill()
         self._process.wait()
-        self._connection.close()
-        self._buffer.close()
+        self._channel.close()
 
     def _wait_until_ready(self) -> None:
         if self._ready:
             return
-        with contextlib.suppress(EOFError, OSError):
-            if self._connection.poll(STARTUP_SECONDS):
-                self._connection.recv_bytes()
+        with contextlib.suppress(ChannelError):
+            if self._channel.wait(STARTUP_SECONDS):
+                self._channel.receive(COPIED)
                 self._ready = True
         if not self._ready:
             self.kill()
             raise LookalikeError(f"the process that decodes images does not start (status {self._process.wait()})")
+
+
+def _answer(answer: Mapping[str, Any], content: np.ndarray) -> Answer | LookalikeError:
+    return told(answer) if "error" in answer else Answer(dict(answer["facts"]), content)

@@ -5,6 +5,7 @@ Started as `python -m embeddings.decode_pool.sandbox SOCKET SHARED PARENT MEMORY
 
 import contextlib
 import ctypes
+import importlib
 import os
 import resource
 import signal
@@ -16,48 +17,65 @@ from typing import Any
 
 from PIL import AvifImagePlugin, Image
 
-import embeddings.imaging.decode  # noqa: F401 - loaded before memory is measured and the first image comes
-from embeddings.decode_pool.shared_memory import ResponseBuffer
+from embeddings.decode_pool.channel import COPIED, REQUEST, Buffer, Channel, ChannelError
+from embeddings.decode_pool.operations import described
 from embeddings.errors import ImageUndecodable, LookalikeError
+
+Operation = Callable[..., tuple[dict[str, Any], Buffer]]
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 10  # the network has priority: its cores do not wait for each other then
 STATM = Path("/proc/self/statm")
 
 
-def serve(connection: Connection, buffer: ResponseBuffer, memory: int) -> None:
-    """Answer the parent's calls until it closes the connection, with `memory` bytes above the present use at maximum.
+def serve(channel: Channel, memory: int) -> None:
+    """Answer the parent's calls until it closes the channel, with `memory` bytes above the present use at maximum.
 
-    A call is (function, arguments, named arguments), an answer (value, error, spent). `spent` tells that the process
-    still holds so much memory that another one should replace it. An answer before the first call means: ready.
+    A call names an operation, as module:function, and its arguments; its contents are files. An answer has for each
+    file the facts or the error, and the content, and tells whether the process still holds so much memory that another
+    one should replace it. An answer before the first call means: ready.
     """
     start = _address_space()
     _limit_address_space(start, memory)
-    connection.send_bytes(buffer.write((None, None, False)))
+    channel.send({"answers": [], "spent": False}, COPIED)
     while True:
         try:
-            function, args, named = connection.recv()
-        except (EOFError, ConnectionError):
+            call, files = channel.receive(REQUEST)
+        except ChannelError:
             return
-        value, error = _outcome(function, args, named, memory)
-        del args  # frees the image's bytes; the traceback of an error would keep its pixels too
-        if error is not None:
-            error.__traceback__ = error.__context__ = error.__cause__ = None
-        connection.send_bytes(buffer.write((value, error, _address_space() > start + memory // 2)))
+        operation = _imported(call["operation"])
+        answers, contents = [], []
+        for file in files:
+            answer, content = _outcome(operation, file.tobytes(), call["arguments"], memory)
+            answers.append(answer)
+            contents.append(content)
+        del files
+        spent = _address_space() > start + memory // 2
+        channel.send({"answers": answers, "spent": spent}, call["slot"], contents)
+        del contents
+
+
+def _imported(name: str) -> Operation:
+    """Return the operation of that name, module:function; the parent alone names them."""
+    module, _, function = name.partition(":")
+    found: Operation = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _outcome(
-    function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], memory: int
-) -> tuple[Any, LookalikeError | None]:
-    """Return the function's result, or its error as a LookalikeError."""
+    operation: Operation, data: bytes, arguments: dict[str, Any], memory: int
+) -> tuple[dict[str, Any], Buffer]:
+    """Return the operation's facts and content, or the description of its error and no content."""
     try:
-        return function(*args, **named), None
+        facts, content = operation(data, **arguments)
+        return {"facts": facts}, content
     except LookalikeError as error:
-        return None, error
+        return described(error), b""
     except MemoryError:
-        return None, ImageUndecodable(f"The image needs more memory than the {memory:,} bytes that decoding may take.")
+        needs = f"The image needs more memory than the {memory:,} bytes that decoding may take."
+        return described(ImageUndecodable(needs)), b""
     except Exception as error:  # no image may end the process
-        return None, ImageUndecodable(f"The image could not be decoded: {type(error).__name__}: {error}")
+        return described(ImageUndecodable(f"The image could not be decoded: {type(error).__name__}: {error}")), b""
 
 
 def _address_space() -> int:
@@ -97,10 +115,8 @@ def main() -> None:
     os.nice(NICENESS)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a process per processor
     Image.init()
-    buffer = ResponseBuffer(shared)
-    with Connection(socket) as connection:
-        _silence_stderr()
-        serve(connection, buffer, memory)
+    _silence_stderr()
+    serve(Channel(Connection(socket), shared), memory)
 
 
 if __name__ == "__main__":

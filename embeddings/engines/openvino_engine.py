@@ -11,7 +11,7 @@ from shutil import disk_usage
 
 import numpy as np
 
-from embeddings.engines.base import EngineOutput
+from embeddings.engines.base import EngineOutput, Images
 from embeddings.errors import ModelError
 from embeddings.models.model import Model
 from embeddings.utils import storage_error
@@ -24,6 +24,7 @@ import openvino  # noqa: E402
 # Images per request. A fixed shape and one stream per core are a quarter to a third faster than batches of any size on
 # all cores together, where each core waits for the others (benchmarks/engines.py).
 BULK = 2
+BATCH = 32  # keeps all streams busy
 ROOM = 200_000_000  # bytes; with less free space, a failed save counts as a full disk
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -45,6 +46,7 @@ class OpenVinoEngine:
         core.set_property("CPU", {"INFERENCE_PRECISION_HINT": PRECISIONS[resolved]})
         path = _converted(model)
         self.name = f"openvino cpu {resolved}"
+        self.batch = BATCH
         self._single = _compiled(core, path, 1, "LATENCY").create_infer_request()
         bulk = _compiled(core, path, BULK, "THROUGHPUT")
         streams = bulk.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
@@ -59,7 +61,7 @@ class OpenVinoEngine:
         """See Engine."""
         return 0
 
-    def run(self, pixels: np.ndarray) -> EngineOutput:
+    def run(self, pixels: Images) -> EngineOutput:
         """See Engine."""
         whole = len(pixels) - len(pixels) % BULK
         with self._lock:
@@ -67,7 +69,7 @@ class OpenVinoEngine:
             parts += [self._one(pixels[i : i + 1]) for i in range(whole, len(pixels))]
         return EngineOutput(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
-    def _in_bulk(self, batches: Sequence[np.ndarray]) -> list[Outputs]:
+    def _in_bulk(self, batches: Sequence[Images]) -> list[Outputs]:
         """Run batches of BULK images; each request takes every n-th batch."""
         results: list[Outputs] = []
         busy: deque[openvino.InferRequest] = deque()
@@ -75,12 +77,12 @@ class OpenVinoEngine:
             if len(busy) == len(self._requests):
                 results.append(_waited(busy.popleft()))
             request = self._requests[i % len(self._requests)]
-            request.start_async([np.ascontiguousarray(batch)])
+            request.start_async([np.stack([*batch])])
             busy.append(request)
         return results + [_waited(request) for request in busy]
 
-    def _one(self, pixels: np.ndarray) -> Outputs:
-        self._single.start_async([np.ascontiguousarray(pixels)])
+    def _one(self, pixels: Images) -> Outputs:
+        self._single.start_async([np.stack([*pixels])])
         return _waited(self._single)
 
 
@@ -97,6 +99,8 @@ def _compiled(core: openvino.Core, path: Path, batch: int, hint: str) -> openvin
 
 
 def _precision(core: openvino.Core, precision: str) -> str:
+    if precision == "fp16":
+        raise ModelError("fp16 needs a GPU: set LOOKALIKE_PRECISION to auto, fp32 or bf16")
     has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not has_bf16:
         raise ModelError("this processor does not compute in bf16: set LOOKALIKE_PRECISION to auto or fp32")

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -18,6 +18,21 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+def groups(items: Iterable[T], max_items: int, max_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield the items in lists of `max_items` and `max_bytes` bytes at maximum; a larger item comes by itself."""
+    group: list[T] = []
+    held = 0
+    for item in items:
+        bytes_ = size(item)
+        if group and (len(group) == max_items or held + bytes_ > max_bytes):
+            yield group
+            group, held = [], 0
+        group.append(item)
+        held += bytes_
+    if group:
+        yield group
 
 
 class PrefetchIterator(Iterator[T]):

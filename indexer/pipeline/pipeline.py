@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
-from embeddings.decode_pool.pool import Picture
-from embeddings.embedder import BATCH, Embedding, tags_of
+from embeddings.embedder import Embedding, tags_of
 from embeddings.errors import ImageError
-from embeddings.imaging.decode import Box, DecodedImage
+from embeddings.imaging.decode import DecodedImage
 from embeddings.tagging.base import TagSource
+from embeddings.utils import processors
 from indexer.pipeline.bounded_map import bounded_map
 from indexer.pipeline.difference import reference_id
-from indexer.pipeline.lister import chunks
+from indexer.pipeline.lister import chunks, groups
 from indexer.pipeline.progress import IndexProgress, Listener
 from indexer.pipeline.reader import Content, Read, read_ahead
 from indexer.pipeline.writable_collection import WritableCollection
@@ -23,7 +24,9 @@ from store.records import Row
 from store.row_builder import FileInfo, copied_row, embedded_row
 
 HASHES_PER_LOOKUP = 64
-DECODES_AHEAD = 4 * BATCH
+GROUP = 16  # images that a process decodes at a time
+GROUP_BYTES = 1_000_000  # larger images go by themselves, so that processes end at about the same time
+GROUPS_AHEAD = 4 + 2 * processors()
 BYTES_AHEAD = 64_000_000
 BATCHES_AHEAD = 3
 NETWORK_THREADS = 2  # one runs the network on a batch while the other prepares the next
@@ -43,7 +46,9 @@ class Embeds(Protocol):
 
     @property
     def tagger(self) -> TagSource: ...
-    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]: ...
+    @property
+    def batch(self) -> int: ...
+    def submit_group(self, files: Sequence[bytes]) -> Future[list[DecodedImage | ImageError]]: ...
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]: ...
 
 
@@ -119,30 +124,43 @@ class IndexPipeline:
     def _decode(self, new: Iterable[tuple[_Image, Content]]) -> Iterator[tuple[_Image, DecodedImage]]:
         """Yield the images that can be decoded; count the others as failures."""
 
-        def start(item: tuple[_Image, Content]) -> tuple[_Image, Future[DecodedImage]]:
-            image, content = item
-            return image, self._embedder.submit(content.data)
+        def start(group: list[tuple[_Image, Content]]) -> tuple[list[_Image], Future[list[DecodedImage | ImageError]]]:
+            images = [image for image, _ in group]
+            return images, self._embedder.submit_group([content.data for _, content in group])
 
-        for image, future in bounded_map(start, new, DECODES_AHEAD, BYTES_AHEAD, lambda item: item[0].info.bytes):
-            try:
-                yield image, future.result()
-            except ImageError as error:
-                self._unusable[image.info.content_hash] = error
-                self.fail(image.reference.path, error)
+        def size(group: list[tuple[_Image, Content]]) -> int:
+            return sum(image.info.bytes for image, _ in group)
+
+        together = groups(new, GROUP, GROUP_BYTES, lambda item: item[0].info.bytes)
+        for images, future in bounded_map(start, together, GROUPS_AHEAD, BYTES_AHEAD, size):
+            for image, outcome in zip(images, future.result(), strict=True):
+                if isinstance(outcome, ImageError):
+                    self._unusable[image.info.content_hash] = outcome
+                    self.fail(image.reference.path, outcome)
+                else:
+                    yield image, outcome
 
     def _embed(
         self, decoded: Iterable[tuple[_Image, DecodedImage]], network: ThreadPoolExecutor
     ) -> Iterator[list[Row]]:
         """Yield the rows of images, batch by batch."""
 
-        def start(batch: list[tuple[_Image, DecodedImage]]) -> tuple[list[_Image], Future[Sequence[Embedding]]]:
-            pixels = [one for _, one in batch]
-            return [image for image, _ in batch], network.submit(self._embedder.finish, pixels)
+        def start(batch: list[tuple[_Image, DecodedImage]]) -> Future[list[Row]]:
+            return network.submit(self._rows, batch)
 
-        for images, future in bounded_map(start, chunks(decoded, BATCH), BATCHES_AHEAD):
-            embeddings = future.result()
-            tagged = zip(images, embeddings, tags_of(embeddings, self._embedder.tagger), strict=True)
-            yield [embedded_row(i.id, i.info, embedding, tags, i.reference.meta) for i, embedding, tags in tagged]
+        for future in bounded_map(start, self._batches(decoded), BATCHES_AHEAD):
+            yield future.result()
+
+    def _batches(self, decoded: Iterable[tuple[_Image, DecodedImage]]) -> Iterator[list[tuple[_Image, DecodedImage]]]:
+        """Yield batches for the network, which is loaded when the first image is there."""
+        remaining = iter(decoded)
+        for first in remaining:
+            yield [first, *islice(remaining, self._embedder.batch - 1)]
+
+    def _rows(self, batch: list[tuple[_Image, DecodedImage]]) -> list[Row]:
+        embeddings = self._embedder.finish([decoded for _, decoded in batch])
+        tagged = zip(batch, embeddings, tags_of(embeddings, self._embedder.tagger), strict=True)
+        return [embedded_row(i.id, i.info, embedding, tags, i.reference.meta) for (i, _), embedding, tags in tagged]
 
     def _image(self, reference: Reference, content: Content) -> _Image:
         info = FileInfo(self._source.name, reference.path, content.hash, len(content.data), reference.modified_at or 0)

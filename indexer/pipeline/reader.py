@@ -1,5 +1,6 @@
 """Reads images ahead of their use in a few threads, within a budget of bytes."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,10 +8,13 @@ from dataclasses import dataclass
 from embeddings.errors import ImageError, ImageTooLarge
 from embeddings.imaging.decode import content_hash
 from indexer.pipeline.bounded_map import bounded_map
+from indexer.pipeline.lister import groups
 from indexer.sources.base import Reference, Source
 
 READERS = 8
-MAX_FILES = 128
+GROUP = 8  # images that a thread reads at a time: handing over each by itself costs as much as reading it
+GROUP_BYTES = 1_000_000
+GROUPS_AHEAD = 32
 MAX_BYTES = 64_000_000
 UNKNOWN_BYTES = 1_000_000  # assumed for an image whose source does not give its size
 
@@ -29,17 +33,23 @@ Read = tuple[Reference, Content | ImageError]
 def read_ahead(source: Source, references: Iterable[Reference], max_bytes: int) -> Iterator[Read]:
     """Yield every image's bytes, or the error of reading them, in the order given.
 
-    At most MAX_FILES images and about MAX_BYTES bytes (or one image) are held that were not yielded yet.
+    At most GROUP * GROUPS_AHEAD images and about MAX_BYTES bytes (or one image) are held that were not yielded yet.
     """
     threads = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+    stopped = threading.Event()
 
-    def start(reference: Reference) -> Future[Read]:
-        return threads.submit(_read, source, reference, max_bytes)
+    def read(group: list[Reference]) -> list[Read]:
+        return [_read(source, reference, max_bytes) for reference in group if not stopped.is_set()]
 
+    def start(group: list[Reference]) -> Future[list[Read]]:
+        return threads.submit(read, group)
+
+    together = groups(references, GROUP, GROUP_BYTES, _size)
     try:
-        for future in bounded_map(start, references, MAX_FILES, MAX_BYTES, _size):
-            yield future.result()
+        for future in bounded_map(start, together, GROUPS_AHEAD, MAX_BYTES, lambda group: sum(map(_size, group))):
+            yield from future.result()
     finally:
+        stopped.set()
         threads.shutdown(cancel_futures=True)
 
 

@@ -9,10 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from embeddings.decode_pool.pool import Picture
 from embeddings.embedder import Embedding
-from embeddings.errors import QueueUnavailable
-from embeddings.imaging.decode import Box, DecodedImage
+from embeddings.errors import ImageError, QueueUnavailable
+from embeddings.imaging.decode import DecodedImage
 from embeddings.tagging.base import TagSource
 from indexer.pipeline.pipeline import Embeds
 from indexer.queue.chunks import ChunkResult
@@ -132,8 +131,12 @@ class MeteredEmbedder:
     def tagger(self) -> TagSource:
         return self._embedder.tagger
 
-    def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
-        return self._embedder.submit(picture, box)
+    @property
+    def batch(self) -> int:
+        return self._embedder.batch
+
+    def submit_group(self, files: Sequence[bytes]) -> Future[list[DecodedImage | ImageError]]:
+        return self._embedder.submit_group(files)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> Sequence[Embedding]:
         with self._metrics.timed("network"):

@@ -4,14 +4,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
 from PIL import Image
 from support import misbehaviour
+from support.misbehaviour import run
 from support.pictures import encoded, photo
 
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
@@ -19,7 +19,6 @@ from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, Looka
 from embeddings.imaging import decode
 from embeddings.imaging.decode import Box, InputSpec
 
-T = TypeVar("T")
 SPEC = InputSpec(64, 64)
 LIMITS = DecodeLimits(max_bytes=10**7, max_pixels=misbehaviour.MAX_PIXELS, seconds=30, memory=300_000_000)
 IMPATIENT = DecodeLimits(max_bytes=10**7, max_pixels=10**7, seconds=1.5, memory=300_000_000)
@@ -30,10 +29,6 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and
 def pool() -> Iterator[DecodePool]:
     with DecodePool(LIMITS, processes=2) as pool:
         yield pool
-
-
-def run(pool: DecodePool, function: Callable[..., T], *args: object) -> Future[T]:
-    return pool._run(function, lambda: args)
 
 
 def failure(pool: DecodePool, function: Callable[..., object], *args: object) -> BaseException | None:
@@ -133,11 +128,11 @@ def test_an_image_that_needs_too_much_memory_fails_alone(pool: DecodePool):
 @linux
 def test_a_process_that_accumulates_memory_is_replaced():
     with DecodePool(LIMITS, processes=1) as pool:
-        first = run(pool, os.getpid).result()
-        assert run(pool, os.getpid).result() == first
+        first = run(pool, misbehaviour.pid).result()
+        assert run(pool, misbehaviour.pid).result() == first
         run(pool, misbehaviour.keep, 200_000_000).result()
         assert run(pool, misbehaviour.take, 200_000_000).result()
-        assert run(pool, os.getpid).result() != first
+        assert run(pool, misbehaviour.pid).result() != first
 
 
 def test_other_errors_become_undecodable(pool: DecodePool):
@@ -148,22 +143,22 @@ def test_other_errors_become_undecodable(pool: DecodePool):
 
 def test_a_process_that_dies_while_idle_is_replaced():
     with DecodePool(LIMITS, processes=1) as pool:
-        first = run(pool, os.getpid).result()
+        first = run(pool, misbehaviour.pid).result()
         os.kill(first, signal.SIGKILL)
         assert gone([first])
-        assert run(pool, os.getpid).result() != first
+        assert run(pool, misbehaviour.pid).result() != first
 
 
 def test_only_the_parent_handles_ctrl_c():
     with DecodePool(LIMITS, processes=1) as pool:
-        pid = run(pool, os.getpid).result()
+        pid = run(pool, misbehaviour.pid).result()
         os.kill(pid, signal.SIGINT)
-        assert run(pool, os.getpid).result() == pid
-        assert run(pool, os.getpgrp).result() != os.getpgrp()
+        assert run(pool, misbehaviour.pid).result() == pid
+        assert run(pool, misbehaviour.group).result() != os.getpgrp()
 
 
 def test_processes_import_no_large_library(pool: DecodePool):
-    loaded = run(pool, misbehaviour.modules).result()
+    loaded = set(run(pool, misbehaviour.modules).result())
     assert {"numpy", "PIL", "pillow_heif"} <= loaded
     assert not {"torch", "timm", "openvino", "pymilvus", "pydantic", "fastapi", "click", "pytest"} & loaded
 
@@ -187,7 +182,7 @@ def test_a_process_that_does_not_start_is_no_image_error(program: str, monkeypat
 @linux
 def test_close_is_at_once_and_leaves_nothing():
     pool = DecodePool(LIMITS, processes=2)
-    pids = [run(pool, os.getpid).result()]
+    pids = [run(pool, misbehaviour.pid).result()]
     futures = [run(pool, misbehaviour.hang) for _ in range(1000)]
     pool.close()
     assert wait(futures, timeout=0).not_done == set()
@@ -209,12 +204,12 @@ def test_no_shared_memory_or_descriptor_is_left_behind():
     data = encoded(photo(100, 80), "PNG")
     before = held()
     with DecodePool(LIMITS, processes=1) as pool:
-        pids = [run(pool, os.getpid).result()]
+        pids = [run(pool, misbehaviour.pid).result()]
         first = held()
         for _ in range(3):
             os.kill(pids[-1], signal.SIGKILL)
             failure(pool, misbehaviour.crash)
-            pids.append(run(pool, os.getpid).result())
+            pids.append(run(pool, misbehaviour.pid).result())
             image = pool.decode(data, SPEC).result()
         assert held() == first
     assert held() == before
@@ -232,12 +227,11 @@ def test_pixels_of_a_large_input_arrive():
 
 PARENT = """
 import sys
-from pathlib import Path
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 from support import misbehaviour
 pool = DecodePool(DecodeLimits(10**6, 10**6, 1000, 10**9), processes=2)
 for _ in range(2):
-    pool._run(misbehaviour.announce_and_hang, lambda: (Path(sys.argv[1]),))
+    misbehaviour.run(pool, misbehaviour.announce_and_hang, sys.argv[1])
 sys.stdin.read()
 """
 
@@ -260,7 +254,7 @@ def test_every_sound_file_is_decoded_and_others_fail_alone(shared_data: Path):
     assert len(files) > 1000
     with DecodePool(LIMITS) as pool:
         contents = [path.read_bytes() for path in files]
-        sound = [run(pool, misbehaviour.opens_soundly, data) for data in contents]
+        sound = [run(pool, misbehaviour.opens_soundly, data=data) for data in contents]
         decoded = [pool.decode(data, SPEC) for data in contents]
         for path, is_sound, future in zip(files, sound, decoded, strict=True):
             error = future.exception()

@@ -4,13 +4,42 @@ import ctypes
 import io
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from embeddings.imaging.open_image import MAX_SIDE
 
+if TYPE_CHECKING:
+    from embeddings.decode_pool.pool import DecodePool
+
 MAX_PIXELS = 180_000_000
+
+
+def perform(data: bytes, name: str, arguments: list[Any]) -> tuple[dict[str, Any], bytes]:
+    """Call a function of this module, as an operation of embeddings.decode_pool.operations."""
+    function = globals()[name]
+    return {"value": function(data, *arguments) if name == "opens_soundly" else function(*arguments)}, b""
+
+
+def run(pool: "DecodePool", function: Callable[..., object], *arguments: object, data: bytes = b"") -> Future[Any]:
+    """Have a process of the pool call a function of this module."""
+    asked = {"name": function.__name__, "arguments": list(arguments)}
+    operation = f"{__name__}:{perform.__name__}"
+    return pool._submit(lambda: pool._one(operation, data, asked).facts["value"])
+
+
+def pid() -> int:
+    """Return the number of this process."""
+    return os.getpid()
+
+
+def group() -> int:
+    """Return the group of this process."""
+    return os.getpgrp()
 
 
 def crash() -> None:
@@ -29,9 +58,9 @@ def hang() -> None:
         pass
 
 
-def announce_and_hang(fifo: Path) -> None:
+def announce_and_hang(fifo: str) -> None:
     """Write the number of this process to a named pipe and never return."""
-    fifo.write_text(f"{os.getpid()}\n")
+    Path(fifo).write_text(f"{os.getpid()}\n")
     hang()
 
 
@@ -56,9 +85,9 @@ def complain() -> None:
     os.write(1, b"{}")
 
 
-def modules() -> set[str]:
+def modules() -> list[str]:
     """Return the names of the packages that are loaded."""
-    return {name.partition(".")[0] for name in sys.modules}
+    return sorted({name.partition(".")[0] for name in sys.modules})
 
 
 def opens_soundly(data: bytes) -> bool:

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from embeddings.decode_pool.pool import Picture
-from embeddings.embedder import Embedding
-from embeddings.errors import LookalikeError
+from embeddings.embedder import BATCH, Embedding
+from embeddings.errors import ImageError, LookalikeError
 from embeddings.imaging.decode import Box, DecodedImage, InputSpec, decode, thumbnail
 from embeddings.models.card import ModelClass
 from embeddings.models.identity import ModelIdentity
@@ -34,6 +34,24 @@ MAX_PIXELS = 1_000_000
 
 def _read(picture: Picture) -> bytes:
     return picture() if callable(picture) else picture
+
+
+class Collected(Future[list[DecodedImage | ImageError]]):
+    """The image or the ImageError of each of several futures."""
+
+    def __init__(self, futures: Sequence[Future[DecodedImage]]) -> None:
+        super().__init__()
+        self._futures = futures
+
+    def result(self, timeout: float | None = None) -> list[DecodedImage | ImageError]:
+        return [self._outcome(future) for future in self._futures]
+
+    @staticmethod
+    def _outcome(future: Future[DecodedImage]) -> DecodedImage | ImageError:
+        try:
+            return future.result()
+        except ImageError as error:
+            return error
 
 
 class ToyPool:
@@ -57,6 +75,7 @@ class ToyEmbedder(Closing):
 
     identity = TOY
     spec = SPEC
+    batch = BATCH
 
     def __init__(self, headless: bool = False, threshold: float = 0.3) -> None:
         self.headless = headless
@@ -74,6 +93,9 @@ class ToyEmbedder(Closing):
 
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
         return self.pool.decode(picture, SPEC, box)
+
+    def submit_group(self, files: Sequence[bytes]) -> Future[list[DecodedImage | ImageError]]:
+        return Collected([self.submit(file) for file in files])
 
     def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
         self.runs.append(len(decoded))

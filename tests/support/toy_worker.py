@@ -43,7 +43,7 @@ class WorkingToy(ToyEmbedder):
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
         if picture in MISBEHAVIOUR:
             function, *args = MISBEHAVIOUR[picture]
-            return self.pool._run(function, lambda: tuple(args))  # type: ignore[attr-defined]
+            return misbehaviour.run(self.pool, function, *args)  # type: ignore[arg-type]
         return super().submit(picture, box)
 
     def finish(self, decoded: Sequence[DecodedImage]) -> list[Embedding]:
