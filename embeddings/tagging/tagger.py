@@ -61,8 +61,9 @@ class Tagger:
     @cached_property
     def classes_of(self) -> dict[str, frozenset[int]]:
         """The indices of the classes that count towards each tag."""
-        classes, names = self._members
-        return {name: frozenset(classes[names == i].tolist()) for i, name in enumerate(self._names)}
+        classes, firsts = self._members
+        parts = np.split(classes, firsts[1:])
+        return {name: frozenset(part.tolist()) for name, part in zip(self._names, parts, strict=True)}
 
     def labels(
         self, vector: np.ndarray, logits: np.ndarray | None, limit: int = 5, minimum: float = 0.0
@@ -88,9 +89,14 @@ class Tagger:
         """
         if logits is None:
             return [()] * len(vectors)
-        return [
-            self._tags(gate, probabilities) for gate, probabilities in zip(*self._gated(vectors, logits), strict=True)
-        ]
+        gate, probabilities = self._gated(vectors, logits)
+        sums = gate[:, None] * np.minimum(self._sums(probabilities), 1.0)
+        images, names = np.nonzero(sums >= self._threshold)
+        confidences = sums[images, names]
+        tags: list[list[Tag]] = [[] for _ in range(len(vectors))]
+        for i in np.lexsort((-confidences, images)):  # stable: equal ones keep their order
+            tags[images[i]].append(Tag(self._names[names[i]], round(float(confidences[i]), 4)))
+        return [tuple(some) for some in tags]
 
     def _gated(self, vectors: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the probability that each image shows a class, float32 [n], and those of the classes if it does."""
@@ -99,12 +105,10 @@ class Tagger:
             return np.ones(len(vectors), np.float32), probabilities
         return self._gate.probabilities(vectors, probabilities.max(axis=1)), probabilities
 
-    def _tags(self, gate: float, probabilities: np.ndarray) -> tuple[Tag, ...]:
-        classes, names = self._members
-        sums = gate * np.minimum(np.bincount(names, probabilities[classes], len(self._names)), 1.0)
-        reached = np.flatnonzero(sums >= self._threshold)
-        ranked = reached[np.argsort(-sums[reached], kind="stable")]
-        return tuple(Tag(self._names[i], round(float(sums[i]), 4)) for i in ranked)
+    def _sums(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return for each image the sums over the classes of every name, float64 [n, names]."""
+        classes, firsts = self._members
+        return np.add.reduceat(np.take(probabilities, classes, axis=1), firsts, axis=1, dtype=np.float64)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -112,11 +116,13 @@ class Tagger:
 
     @cached_property
     def _members(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs (class, name) for every name that a class counts towards, as two int arrays."""
-        index = {name: i for i, name in enumerate(self._names)}
-        pairs = [(i, index[n]) for i, c in enumerate(self._classes) for n in {c.name, *c.categories}]
-        classes, names = zip(*pairs, strict=True) if pairs else ((), ())
-        return np.array(classes, dtype=np.intp), np.array(names, dtype=np.intp)
+        """The classes of every name, one name after the other, and where those of each name begin, as int arrays."""
+        classes: dict[str, list[int]] = {name: [] for name in self._names}
+        for i, named in enumerate(self._classes):
+            for name in {named.name, *named.categories}:
+                classes[name].append(i)
+        sizes = np.array([len(some) for some in classes.values()], dtype=np.intp)
+        return np.array([i for some in classes.values() for i in some], dtype=np.intp), np.cumsum(sizes) - sizes
 
 
 def read_categories() -> dict[str, NamedClass]:
