@@ -45,6 +45,12 @@ CMD ["--help"]
 
 # exits with an error where no GPU works, instead of being slow
 FROM runtime AS cuda
+# torch compiles the network for the GPU with it; without it lookalike says so and is slower
+USER root
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+USER ${UID}:${UID}
 ENV LOOKALIKE_DEVICE=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

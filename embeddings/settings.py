@@ -59,7 +59,8 @@ class Settings(BaseSettings):
     ] = "auto"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 where the processor or GPU supports it")
+        Literal["auto", "fp32", "bf16", "fp16"],
+        Field(description="auto: fp16 on a GPU, else bf16 where the processor supports it"),
     ] = "auto"
     max_bytes: Annotated[int, Field(gt=0, description="maximum bytes of an image file")] = 100_000_000
     max_pixels: Annotated[int, Field(gt=0, description="maximum pixels of an image")] = 180_000_000

@@ -33,7 +33,7 @@ def _openvino(model: Model, device: str, precision: str) -> Engine:
 
 
 def _torch(model: Model, device: str, precision: str) -> Engine:
-    engine: Engine = importlib.import_module("embeddings.engines.torch_engine").TorchEngine(model, device, precision)
+    engine: Engine = importlib.import_module("embeddings.engines.torch_engine").load(model, device, precision)
     return engine
 
 

@@ -1,40 +1,54 @@
-"""Runs a network with torch, on CUDA or the processor."""
+"""Runs a network with torch on the processor, and chooses the device of torch's engines."""
 
 import threading
 
 import numpy as np
 import torch
 
-from embeddings.engines.base import EngineOutput
+from embeddings.engines.base import Engine, EngineOutput, Images
 from embeddings.errors import ModelError
 from embeddings.models.model import Model
 
+BATCH = 32
+
+
+def load(model: Model, device: str, precision: str) -> Engine:
+    """Return the engine of `model` for `device` (auto, cpu, cuda or cuda:N) at `precision` (auto, fp32, bf16 or fp16).
+
+    Raises ModelError if the device does not exist, or does not compute in this precision.
+    """
+    chosen = _device(device)
+    if chosen.type == "cuda":
+        from embeddings.engines.cuda_engine import CudaEngine  # noqa: PLC0415 - only where there is a GPU
+
+        return CudaEngine(model, chosen, precision)
+    return TorchEngine(model, precision)
+
 
 class TorchEngine:
-    """Runs the network eagerly in channels_last, under autocast for bf16."""
+    """Runs the network eagerly on the processor in channels_last, under autocast for bf16."""
 
-    def __init__(self, model: Model, device: str, precision: str) -> None:
-        """Load `model` on `device` (auto, cpu, cuda or cuda:N) at `precision` (auto, fp32 or bf16).
-
-        Raises ModelError if the device does not exist.
-        """
-        self._device = _device(device)
-        bf16 = precision == "bf16" or (precision == "auto" and _has_bf16(self._device))
-        self._autocast = torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bf16)
-        self._network = model.network.to(self._device).to(memory_format=torch.channels_last)
+    def __init__(self, model: Model, precision: str) -> None:
+        """Load `model` at `precision` (auto, fp32 or bf16). Raises ModelError for fp16."""
+        if precision == "fp16":
+            raise ModelError("fp16 needs a GPU: set LOOKALIKE_PRECISION to auto, fp32 or bf16")
+        bf16 = precision == "bf16" or (precision == "auto" and _has_bf16())
+        self._autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16)
+        self._network = model.network.to(memory_format=torch.channels_last)
         self._lock = threading.Lock()
-        self.name = f"torch {self._device} {'bf16' if bf16 else 'fp32'}"
+        self.name = f"torch cpu {'bf16' if bf16 else 'fp32'}"
+        self.batch = BATCH
 
     @property
     def device_memory(self) -> int:
         """See Engine."""
-        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
+        return 0
 
-    def run(self, pixels: np.ndarray) -> EngineOutput:
+    def run(self, pixels: Images) -> EngineOutput:
         """See Engine."""
         with self._lock, torch.inference_mode(), self._autocast:
-            outputs = self._network(torch.from_numpy(pixels).to(self._device))
-        return EngineOutput(*(output.to(torch.float32).cpu().numpy() for output in outputs))
+            outputs = self._network(torch.from_numpy(np.stack([*pixels])))
+        return EngineOutput(*(output.to(torch.float32).numpy() for output in outputs))
 
 
 def cuda_works() -> bool:
@@ -49,7 +63,5 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+def _has_bf16() -> bool:
     return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())

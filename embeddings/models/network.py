@@ -36,18 +36,25 @@ class Network(torch.nn.Module):
         self.trunk: Any = trunk  # timm's methods are not torch's
         self.config = dict(config)
         self.classes = int(trunk.num_classes)
+        self.dtype = torch.float32
         self.register_buffer("mean", torch.tensor(config["mean"], dtype=torch.float32) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(config["std"], dtype=torch.float32) * 255, persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """See the class."""
-        images = ((pixels.to(torch.float32) - self.mean) / self.std).permute(0, 3, 1, 2)
+        images = ((pixels.to(torch.float32) - self.mean) / self.std).permute(0, 3, 1, 2).to(self.dtype)
         features = self.trunk.forward_features(images)
         vectors = self.trunk.forward_head(features, pre_logits=True).flatten(1).to(torch.float32)
         vectors = torch.nn.functional.normalize(vectors, dim=1)
         if not self.classes:
             return (vectors,)
         return vectors, self.trunk.forward_head(features).to(torch.float32)
+
+    def cast(self, dtype: torch.dtype) -> "Network":
+        """Have the trunk compute in a precision from now on; normalisation stays in float32. Return the network."""
+        self.trunk.to(dtype)
+        self.dtype = dtype
+        return self
 
 
 def pretrained(name: str) -> Network:

@@ -30,7 +30,7 @@ def pixels():
 
 @pytest.fixture(scope="module")
 def reference(model, pixels):
-    return TorchEngine(model, "cpu", "fp32").run(pixels)
+    return TorchEngine(model, "fp32").run(pixels)
 
 
 def bf16_or_skip(model) -> OpenVinoEngine:
@@ -62,7 +62,7 @@ def test_openvino_agrees_with_torch_in_bf16(model, pixels, reference):
 
 
 def test_torch_agrees_with_itself_in_bf16(model, pixels, reference):
-    assert agreement(TorchEngine(model, "cpu", "bf16"), pixels, reference) >= 0.99
+    assert agreement(TorchEngine(model, "bf16"), pixels, reference) >= 0.99
 
 
 def test_a_vector_does_not_depend_on_the_batch(model, pixels):
