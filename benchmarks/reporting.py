@@ -42,4 +42,5 @@ def machine() -> str:
 
 def _command() -> str:
     arguments = [Path(a).name if Path(a).exists() else a for a in sys.argv[1:]]
-    return " ".join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *arguments])
+    module = sys.modules["__main__"].__spec__.name.removesuffix(".__main__")
+    return " ".join(["python", "-m", module, *arguments])

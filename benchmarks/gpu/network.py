@@ -5,12 +5,12 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from embeddings.engines.cuda_engine import Program
 from embeddings.models.network import Network
 
 Run = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
@@ -18,59 +18,58 @@ Run = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 
 @dataclass(frozen=True)
 class Way:
-    """One way: `weights` of that type, or `autocast` to bf16; `compiled` with one of torch.compile's modes."""
+    """One way; `recorded`: as embeddings.engines.cuda_engine runs it, as a CUDA graph."""
 
     name: str
-    weights: torch.dtype = torch.float32
-    autocast: bool = False
+    dtype: torch.dtype = torch.float32
     channels_last: bool = True
-    compiled: str = ""
+    compiled: bool = False
+    recorded: bool = False
 
 
 WAYS = (
     Way("eager fp32", channels_last=False),  # what one gets without thinking: the measure of the others
     Way("eager fp32, channels_last"),
-    Way("autocast bf16", autocast=True, channels_last=False),
-    Way("autocast bf16, channels_last", autocast=True),
-    Way("weights bf16, channels_last", torch.bfloat16),
-    Way("weights fp16, channels_last", torch.float16),
-    Way("autocast bf16, channels_last, compiled", autocast=True, compiled="default"),
-    Way("weights bf16, channels_last, compiled", torch.bfloat16, compiled="default"),
-    Way("weights bf16, channels_last, CUDA graphs", torch.bfloat16, compiled="reduce-overhead"),
-    Way("weights fp16, channels_last, CUDA graphs", torch.float16, compiled="reduce-overhead"),
+    Way("bf16, channels_last", torch.bfloat16),
+    Way("fp16, channels_last", torch.float16),
+    Way("fp16, channels_last, compiled", torch.float16, compiled=True),
+    Way("lookalike: fp16, recorded", torch.float16, recorded=True),
+    Way("lookalike: fp16, compiled, recorded", torch.float16, compiled=True, recorded=True),
 )
 
 
-class Cast(torch.nn.Module):
-    """embeddings.models.network.Network with weights of another type, or with pixels as contiguous planes."""
+class Planes(torch.nn.Module):
+    """A network that is given contiguous planes, as most code does."""
 
-    def __init__(self, network: Network, way: Way) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network, self.way = network, way
-        self.network.trunk.to(way.weights)
+        self.network = network
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Take uint8 [n, height, width, 3]; return what Network does."""
         net = self.network
-        images = ((pixels.to(torch.float32) - net.mean) / net.std).permute(0, 3, 1, 2).to(self.way.weights)
-        features = net.trunk.forward_features(images if self.way.channels_last else images.contiguous())
-        vectors = net.trunk.forward_head(features, pre_logits=True).flatten(1).to(torch.float32)
-        vectors = torch.nn.functional.normalize(vectors, dim=1)
-        return (vectors, net.trunk.forward_head(features).to(torch.float32)) if net.classes else (vectors,)
+        images = ((pixels.to(torch.float32) - net.mean) / net.std).permute(0, 3, 1, 2).contiguous()
+        features = net.trunk.forward_features(images)
+        vectors = torch.nn.functional.normalize(net.trunk.forward_head(features, pre_logits=True).flatten(1), dim=1)
+        return (vectors, net.trunk.forward_head(features)) if net.classes else (vectors,)
 
 
-def built(network: Network, way: Way, device: torch.device) -> Run:
-    """Return a function that runs a copy of the network in this way on pixels that are on the device."""
-    module: Any = Cast(copy.deepcopy(network).to(device), way).eval()
-    if way.channels_last:
-        module = module.to(memory_format=torch.channels_last)
+def built(network: Network, way: Way, pixels: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Return a function that runs a copy of the network in this way on pixels on a device, and returns the vectors."""
+    module: Any = copy.deepcopy(network).to(pixels.device).cast(way.dtype)
+    module = module.to(memory_format=torch.channels_last) if way.channels_last else Planes(module)
     if way.compiled:
-        module = torch.compile(module, mode=way.compiled, dynamic=False)
+        module = torch.compile(module, dynamic=False)
+    if way.recorded:
+        count, height, width, _ = pixels.shape
+        program = Program(module, (count, height, width, 3), pixels.device)
+        program.run(pixels.cpu().numpy())
+        return lambda: program.compute()[0]
 
-    def run(pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=way.autocast):
-            outputs: tuple[torch.Tensor, ...] = module(pixels)
-            return outputs
+    def run() -> torch.Tensor:
+        with torch.no_grad():
+            vectors: torch.Tensor = module(pixels)[0]
+            return vectors
 
     return run
 
@@ -83,7 +82,7 @@ def rates_of_ways(
     results = {}
     for batch in batches:
         pixels = noise(batch, int(height), int(width)).to(device)
-        works, alike, failed = prepared(network, device, pixels)
+        works, alike, failed = prepared(network, pixels)
         rates = in_turns(works, batch, device, rounds, seconds)
         first = rates[WAYS[0].name]
         results[f"batch {batch}"] = {
@@ -96,7 +95,7 @@ def rates_of_ways(
 
 
 def prepared(
-    network: Network, device: torch.device, pixels: torch.Tensor
+    network: Network, pixels: torch.Tensor
 ) -> tuple[dict[str, Callable[[], object]], dict[str, float], dict[str, str]]:
     """Return the ways that run here with their least cosine to eager fp32, and why the others do not."""
     works: dict[str, Callable[[], object]] = {}
@@ -104,17 +103,15 @@ def prepared(
     reference: torch.Tensor | None = None
     torch.compiler.reset()  # what other batch sizes have compiled
     for way in WAYS:
-        if way.compiled == "reduce-overhead" and device.type != "cuda":
-            continue
         try:
-            run = built(network, way, device)
-            vectors = run(pixels)[0].clone()
+            run = built(network, way, pixels)
+            vectors = run().clone()
         except RuntimeError as error:  # memory, or a compiler that is not there
             failed[way.name] = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             continue
         reference = vectors if reference is None else reference
         alike[way.name] = round(float((vectors * reference).sum(dim=1).min()), 4)
-        works[way.name] = partial(run, pixels)
+        works[way.name] = run
     return works, alike, failed
 
 
@@ -124,7 +121,7 @@ def in_turns(
     """Return the median items a second of each piece of work over rounds in which all take turns."""
     rates: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
-        for _ in range(3):  # warms up; CUDA graphs are recorded
+        for _ in range(3):  # warms up
             work()
     for _ in range(rounds):
         for name, work in works.items():

@@ -1,0 +1,1 @@
+"""What a GPU does for network, engine, decoding and indexing."""
