@@ -26,6 +26,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps . && pip check
 
 FROM ${PYTHON} AS runtime
+# torch compiles networks for GPUs with it; without it lookalike says so and is slower
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 # the user of the container: set UID to the owner of your images if only the owner may read them
 ARG UID=10001
 RUN groupadd --gid "${UID}" lookalike \
@@ -45,12 +49,6 @@ CMD ["--help"]
 
 # exits with an error where no GPU works, instead of being slow
 FROM runtime AS cuda
-# torch compiles the network for the GPU with it; without it lookalike says so and is slower
-USER root
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev \
-    && rm -rf /var/lib/apt/lists/*
-USER ${UID}:${UID}
 ENV LOOKALIKE_DEVICE=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
