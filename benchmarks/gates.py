@@ -4,7 +4,7 @@
 
 Each round starts the real service anew for every variant, in turn, and sends it the kinds of abuse of
 `python -m benchmarks.abuse`, without a key and with one. `all` is the service as it is; every other variant has one
-gate taken out, or replaced by the plain form of it (`fifo` instead of turns, `plain` instead of fair).
+gate taken out, or replaced by the plain form of it.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import asyncio
 import shutil
 import statistics
 import sys
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -22,10 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from api.limits.concurrency import ConcurrencyLimit, PerCallerLimit
-from api.limits.fair_scheduling import FairSemaphore, RequestPacer
-from api.middleware.access import Authentication
+from api.limits.fair_scheduling import RequestPacer
 from api.server.connection import ConnectionCounter
-from api.services import dynamic_batcher
 from api.services import service as service_module
 from benchmarks.abuse import measured, service
 from benchmarks.common import fresh
@@ -33,24 +30,6 @@ from benchmarks.reporting import write_results
 from lookalike import main as command
 
 KINDS = "queries,hammer,pictures"
-
-
-class FifoQueue:
-    """A queue without turns, with the interface of RoundRobinQueue."""
-
-    def __init__(self) -> None:
-        self._items: deque[tuple[str, Any]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def add(self, item: Any, who: str | None = None) -> None:
-        """Append an item."""
-        self._items.append((who or "-", item))
-
-    def next(self) -> Any:
-        """Take the oldest item."""
-        return self._items.popleft()[1]
 
 
 class PlainSemaphore:
@@ -85,15 +64,6 @@ def without_pacer() -> None:
     RequestPacer.wait_turn = at_once  # type: ignore[method-assign]
 
 
-def without_hold() -> None:
-    """Refuse at once, however often."""
-
-    async def at_once(self: Authentication, who: str) -> None:
-        return None
-
-    Authentication._hold = at_once  # type: ignore[method-assign]
-
-
 def without_shares() -> None:
     """Let one caller have every place of the service."""
     PerCallerLimit.full = lambda self, who: False  # type: ignore[method-assign]
@@ -105,40 +75,23 @@ def without_places() -> None:
     ConcurrencyLimit.__init__ = lambda self, limit: init(self, 1_000_000)  # type: ignore[method-assign]
 
 
-def with_semaphores(engine: str, decode: str, threads: str) -> Callable[[], None]:
-    """Return what replaces the three semaphores of the service: 'fair', 'plain' or 'none'."""
+def with_decoding(places: Callable[[int], int]) -> Callable[[], None]:
+    """Return what replaces the fair semaphore of decoding by a plain one of `places(size)`; 0: no bound."""
 
     def patch() -> None:
-        kinds = iter([engine, decode, threads])  # in the order in which the service makes them
-
-        def make(places: int) -> Any:
-            kind = next(kinds)
-            return FairSemaphore(places) if kind == "fair" else PlainSemaphore(places if kind == "plain" else 0)
-
-        service_module.FairSemaphore = make  # type: ignore[misc,assignment]
+        service_module.FairSemaphore = lambda size: PlainSemaphore(places(size))  # type: ignore[misc,assignment]
 
     return patch
-
-
-def fifo() -> None:
-    """Batch items in the order in which they came."""
-    dynamic_batcher.RoundRobinQueue = FifoQueue  # type: ignore[misc,assignment]
 
 
 VARIANTS: dict[str, Callable[[], None]] = {
     "all": lambda: None,
     "listener": without_listener,
     "pacer": without_pacer,
-    "hold": without_hold,
     "shares": without_shares,
     "places": without_places,
-    "engine_room": with_semaphores("none", "fair", "fair"),
-    "engine_room_plain": with_semaphores("plain", "fair", "fair"),
-    "decode_slots": with_semaphores("fair", "none", "fair"),
-    "decode_slots_plain": with_semaphores("fair", "plain", "fair"),
-    "thread_slots": with_semaphores("fair", "fair", "none"),
-    "thread_slots_plain": with_semaphores("fair", "fair", "plain"),
-    "fifo": fifo,
+    "decode_slots": with_decoding(lambda size: 0),
+    "decode_slots_plain": with_decoding(lambda size: size),
 }
 
 

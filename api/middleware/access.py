@@ -1,6 +1,5 @@
 """Authentication and authorisation; one table has the scope that each route needs."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +19,6 @@ from api.middleware.browser_security import PROBES, same_origin
 from embeddings.errors import KeyRequired, KeyUnknown, LookalikeError, RateLimited, ScopeMissing
 
 COOKIE = "lookalike_key"
-
-REFUSALS = 600  # per minute and caller that are sent at once; further refusals are delayed
-MAX_HELD = 128  # delayed refusals of one caller at a time: as many as an address may have connections
-HOLD = 1.0  # seconds; the shortest Retry-After
 
 # Every other route needs `read` for GET and `write` for all else, so that no route is open by mistake.
 _PUBLIC = frozenset({"/", "/docs", "/docs/start.js", "/health", "/ready", "/v1/session"})
@@ -93,8 +88,7 @@ def identify(keys: ApiKeys, address: str, secret: str | None) -> Caller:
 class Authentication:
     """ASGI middleware that identifies the caller before anything is read or done for the request.
 
-    It limits the requests of a caller per minute, and those at the same time. Refusals beyond REFUSALS a minute are
-    delayed: one refusal costs little, but thousands a second would slow down everybody else.
+    It limits the requests of a caller per minute, and those at the same time.
     """
 
     def __init__(
@@ -110,8 +104,6 @@ class Authentication:
         self._rates = rates
         self._caller_limit = caller_limit
         self._refuse = refuse
-        self._refusals = RateLimiter(REFUSALS)
-        self._held = PerCallerLimit(MAX_HELD)
         self._pacer = RequestPacer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,8 +117,6 @@ class Authentication:
         with on_behalf_of(caller.account):
             await self._pacer.wait_turn()  # also before a refusal: many at once would delay others too
         if error := self._refusal(caller, scope):
-            if isinstance(error, RateLimited):
-                await self._hold(caller.account)
             await self._refuse(error)(scope, receive, send)
             return
         with on_behalf_of(caller.account), self._caller_limit.counted(caller.account):
@@ -145,12 +135,6 @@ class Authentication:
             return RateLimited(text, retry_after=wait)
         # the routes check this too; here it comes before reading a body and finding a route
         return caller.auth_error if scope["path"].startswith("/v1/") and scope["path"] not in _PUBLIC else None
-
-    async def _hold(self, caller: str) -> None:
-        """Delay a refusal if the caller has had many."""
-        if self._refusals.wait(caller) and not self._held.full(caller):
-            with self._held.counted(caller):
-                await asyncio.sleep(HOLD)
 
 
 def secret_of(headers: Headers) -> str | None:

@@ -3,14 +3,13 @@
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from api.current_request import current_caller
-from api.limits.fair_scheduling import RoundRobinQueue
 from api.services.loop_bridge import DeferredCalls
 
 S = TypeVar("S")
@@ -38,7 +37,7 @@ class DynamicBatcher(Generic[T, R]):
     """Gives single items to `work`, which takes several at a time.
 
     An item that arrives when nothing runs starts at once. Items that arrive while a batch runs wait and go together, up
-    to `max_batch` of them, one of each caller in turn. `work` runs in a thread of its own, one call at a time. If it
+    to `max_batch` of them. `work` runs in a thread of its own, one call at a time. If it
     raises, the whole batch fails; an exception among its results is raised for that item alone.
 
     Items go from one batcher to the next without the event loop. Under load, a query would otherwise wait longer for
@@ -56,7 +55,7 @@ class DynamicBatcher(Generic[T, R]):
         self._work = work
         self._max_batch = max_batch
         self._deferred = deferred or DeferredCalls()
-        self._waiting: RoundRobinQueue[_Item[T, R]] = RoundRobinQueue()
+        self._waiting: deque[_Item[T, R]] = deque()
         self._changed = threading.Condition()  # an item waits, or the end has come
         self._ending = False
 
@@ -74,29 +73,28 @@ class DynamicBatcher(Generic[T, R]):
                 await worker
 
     def put(self, item: T, observe: Observer = _ignore) -> Future[R]:
-        """Add an item for the current caller; return its future result. `observe` is called just before it is set."""
+        """Add an item; return its future result. `observe` is called just before it is set."""
         result: Future[R] = Future()
-        self._add(_Item(item, result, observe, time.perf_counter()), current_caller())
+        self._add(_Item(item, result, observe, time.perf_counter()))
         return result
 
     def after(self, first: Future[S], item: Callable[[S], T], observe: Observer = _ignore) -> Future[R]:
         """Add `item(result)` once `first` has its result; a failure of `first` is passed on."""
         result: Future[R] = Future()
-        caller = current_caller()
 
         def go_on(done: Future[S]) -> None:
             if error := done.exception():
                 if result.set_running_or_notify_cancel():
                     result.set_exception(error)
             else:
-                self._add(_Item(item(done.result()), result, observe, time.perf_counter()), caller)
+                self._add(_Item(item(done.result()), result, observe, time.perf_counter()))
 
         first.add_done_callback(go_on)
         return result
 
-    def _add(self, item: _Item[T, R], caller: str) -> None:
+    def _add(self, item: _Item[T, R]) -> None:
         with self._changed:
-            self._waiting.add(item, caller)
+            self._waiting.append(item)
         self._deferred.at_end(self._notify)
 
     def _notify(self) -> None:
@@ -123,7 +121,7 @@ class DynamicBatcher(Generic[T, R]):
         """Wait for items and return the next batch of them, an empty one when the end has come."""
         with self._changed:
             self._changed.wait_for(lambda: self._ending or len(self._waiting))
-            return [self._waiting.next() for _ in range(min(self._max_batch, len(self._waiting)))]
+            return [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
 
     def _call(self, values: list[T]) -> Sequence[R | Exception]:
         """Return a result or an exception for each value."""

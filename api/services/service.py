@@ -89,7 +89,7 @@ class Service:
         self.image_files = ImageFiles(settings.data, settings.max_bytes)
         self.collections = CollectionService(store, embedder.identity, lambda: embedder.vocabulary, self.image_files)
         # bounds the decoded images that wait for the engine; the files of all others wait on disk
-        self._embed_semaphore = FairSemaphore(3 * BATCH)
+        self._embed_semaphore = asyncio.Semaphore(3 * BATCH)
         self._decode_semaphore = FairSemaphore(2 * (settings.decode_processes or processors()))
         deferred = DeferredCalls()
         self._bridge = LoopBridge(deferred)
@@ -99,7 +99,6 @@ class Service:
         self._searches: DynamicBatcher[Query, list[Hit]] = DynamicBatcher("search", self._search_batch, BATCH, deferred)
         self._fetching = Fetching(fetcher, settings.max_bytes)
         self._write_lock = asyncio.Lock()
-        self._thread_semaphore = FairSemaphore(THREADS)
         self._threads = ThreadPoolExecutor(THREADS, "store")
 
     @asynccontextmanager
@@ -112,8 +111,7 @@ class Service:
     async def run_in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the result of a blocking call, made in one of the service's own threads."""
         call = partial(contextvars.copy_context().run, function, *args, **kwargs)
-        async with self._thread_semaphore.holding():
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def run_exclusive(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Do as `run_in_thread`, one call at a time, so that writers neither mix nor take all the threads."""
@@ -188,15 +186,15 @@ class Service:
             return image
 
         with ExitStack() as entered:
-            leave_embedding = await self._embed_semaphore.enter()
-            entered.callback(leave_embedding)
+            await self._embed_semaphore.acquire()
+            entered.callback(self._embed_semaphore.release)
             leave_decoding = await self._decode_semaphore.enter()
             entered.callback(leave_decoding)
             decoding = self.embedder.submit(read, box)
             entered.pop_all()  # from here on, each is left when its work is done
         embedding = self._engine.after(decoding, decoded, partial(self._note, timings, "network"))
         decoding.add_done_callback(lambda _: self._bridge.call_soon(leave_decoding))
-        embedding.add_done_callback(lambda _: self._bridge.call_soon(leave_embedding))
+        embedding.add_done_callback(lambda _: self._bridge.call_soon(self._embed_semaphore.release))
         return embedding
 
     def _note(self, timings: Timings, step: str, seconds: float) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from support.api_client import ApiClient, api_client
 from support.toy import picture
 
 from api.api_keys import ApiKeys, KeyFile, Scope, new_key
-from api.middleware.access import COOKIE, HOLD, REFUSALS, needed_scope
+from api.middleware.access import COOKIE, needed_scope
 
 PNG = {"files": {"file": ("a.png", picture("red"))}}
 
@@ -261,22 +260,6 @@ def test_one_caller_has_a_quarter_of_the_places_and_the_others_the_rest(tmp_path
         assert refused.headers["retry-after"] == "1"
         assert "2 requests of the key the-read are in progress" in refused.json()["detail"]
         assert guarded.call("read", "GET", "/v1/collections").status_code == 200
-
-
-def test_who_goes_on_asking_is_refused_slowly(tmp_path: Path) -> None:
-    with api_client(tmp_path, rate_limit=6) as client:
-        guarded = Guarded(client, tmp_path)
-        assert statuses(guarded, "read", 1) == [200]
-
-        async def scene() -> tuple[float, set[int]]:
-            headers = {"Authorization": f"Bearer {guarded.secrets['read']}"}
-            began = time.monotonic()
-            answers = await asyncio.gather(*(client.http.get("/v1/session", headers=headers) for _ in range(REFUSALS)))
-            return time.monotonic() - began, {answer.status_code for answer in answers}
-
-        seconds, heard = client.run(scene())
-        assert seconds >= HOLD and heard == {429}
-        assert statuses(guarded, "write", 1) == [200]
 
 
 def test_programs_of_this_machine_are_not_limited_where_nobody_needs_a_key(tmp_path: Path) -> None:

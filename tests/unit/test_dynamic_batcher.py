@@ -7,7 +7,6 @@ from concurrent.futures import Future
 
 import pytest
 
-from api.current_request import on_behalf_of
 from api.limits.concurrency import ConcurrencyLimit
 from api.services.dynamic_batcher import DynamicBatcher
 from embeddings.errors import Busy, StoreUnavailable
@@ -123,7 +122,7 @@ def test_closing_does_what_waits_first() -> None:
     assert asyncio.run(scene()) == [2, 4]
 
 
-def test_an_item_that_is_made_later_goes_in_the_turn_of_who_asked() -> None:
+def test_an_item_that_is_made_later_goes_behind_those_that_wait() -> None:
     gate = Gate()
 
     async def scene() -> list[object]:
@@ -132,16 +131,14 @@ def test_an_item_that_is_made_later_goes_in_the_turn_of_who_asked() -> None:
         async with batcher.running():
             started = batcher.put(0)
             await asyncio.to_thread(gate.started.wait)
-            with on_behalf_of("many"):
-                many = [batcher.put(n) for n in (1, 2, 3)]
-            with on_behalf_of("one"):
-                later = batcher.after(first, lambda n: 10 * n)
+            later = batcher.after(first, lambda n: 10 * n)
+            many = [batcher.put(n) for n in (1, 2, 3)]
             await asyncio.to_thread(first.set_result, 4)
             gate.open.set()
             return await results([started, *many, later])
 
     assert asyncio.run(scene()) == [0, 2, 4, 6, 80]
-    assert gate.batches == [[0], [1, 40], [2, 3]]
+    assert gate.batches == [[0], [1, 2], [3, 40]]
 
 
 def test_a_failed_first_call_fails_the_calls_that_follow_it() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from api.current_request import on_behalf_of
 from api.limits.concurrency import PerCallerLimit
 from api.limits.fair_scheduling import PACE_SECONDS, FairSemaphore, RequestPacer, RoundRobinQueue
-from api.services.dynamic_batcher import DynamicBatcher
 
 
 def test_callers_take_turns_and_keep_their_own_order() -> None:
@@ -96,26 +95,6 @@ def test_whoever_is_alone_has_all_places_and_in_company_an_equal_part() -> None:
         await asyncio.gather(*visits, return_exceptions=True)
 
     asyncio.run(scene())
-
-
-def test_a_batch_has_something_of_each_caller() -> None:
-    batches: list[list[str]] = []
-
-    def work(items: list[str]) -> list[str]:
-        batches.append(items)
-        return items
-
-    async def scene() -> None:
-        batcher = DynamicBatcher("test", work, max_batch=4)
-        for who, number in (("ann", 6), ("bob", 1)):
-            with on_behalf_of(who):
-                for i in range(number):
-                    batcher.put(f"{who}{i}")
-        async with batcher.running():
-            pass
-
-    asyncio.run(scene())
-    assert batches == [["ann0", "bob0", "ann1", "ann2"], ["ann3", "ann4", "ann5"]]
 
 
 def test_shares_are_free_again() -> None:
