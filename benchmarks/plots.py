@@ -5,19 +5,15 @@
 Needs matplotlib (pip install 'lookalike[plot]'). A chart whose results are not there yet is left out.
 """
 
-import argparse
-import json
-import statistics
 import sys
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.reporting import RESULTS
+from benchmarks.reporting import arguments, medians, newest
 from cli.plotting import BLUE, DOTS_PER_INCH, GREY
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -28,9 +24,7 @@ MEGA = 1e6
 
 def main() -> None:
     """Draw all charts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--into", type=Path, default=IMAGES)
-    into = parser.parse_args().into
+    asked = arguments(__doc__, into=IMAGES)
     for name, draw in CHARTS.items():
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
@@ -40,16 +34,7 @@ def main() -> None:
         except FileNotFoundError as missing:
             print(f"{name}: {missing}", file=sys.stderr)
             continue
-        figure.savefig(into / f"benchmark-{name}.png", dpi=DOTS_PER_INCH)
-
-
-def newest(name: str) -> dict[str, Any]:
-    """Return the newest results of a benchmark. Raises FileNotFoundError if there are none."""
-    found = sorted(RESULTS.glob(f"{name}-????-??-??.json"))
-    if not found:
-        raise FileNotFoundError(f"there are no results of {name}")
-    results: dict[str, Any] = json.loads(found[-1].read_text(encoding="utf-8"))
-    return results
+        figure.savefig(asked.into / f"benchmark-{name}.png", dpi=DOTS_PER_INCH)
 
 
 def indexing(axes: Axes) -> None:
@@ -66,7 +51,7 @@ def indexing(axes: Axes) -> None:
 def big_photos(axes: Axes) -> None:
     """Photos of cameras, relative to the usual loop."""
     results = newest("big_photos")
-    rates = {name: statistics.median(values) for name, values in results["images_per_second"].items()}
+    rates = medians(results["images_per_second"])
     names = {
         "usual_loop": "the usual loop",
         "full_size": "lookalike, decoding at full size",

@@ -3,7 +3,7 @@
 Some rows are pivots. Every vector belongs to the buckets of its nearest pivots, and is compared only with vectors that
 share a bucket. Vectors near each other rank the pivots in nearly the same order (E. Chávez, K. Figueroa and G. Navarro,
 'Effective Proximity Retrieval by Ordering Permutations', 2008), so nearly all such pairs share a bucket;
-`python -m benchmarks.duplicates` counts the exceptions.
+`python -m benchmarks.duplicates.edits` counts the exceptions.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The evidence that two images are copies or look alike, and the thresholds that decide.
 
-The thresholds were set with `python -m benchmarks.duplicates` on one half of its photos (`fit`), after a look at pairs
-of all of them; benchmarks/results has the results on both halves.
+The thresholds were set with `python -m benchmarks.duplicates.edits` on one half of its photos (`fit`), after a look at
+pairs of all of them; benchmarks/results has the results on both halves.
 """
 
 from dataclasses import dataclass

@@ -33,8 +33,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.common import copies
 from benchmarks.gpu import network as gpu_network
-from benchmarks.reporting import copies, machine, write_results
+from benchmarks.reporting import machine, write_results
 from cli.synthetic_images import make_images
 from embeddings.embedder import BATCH
 from embeddings.engines.cuda_engine import CudaEngine

@@ -106,7 +106,7 @@ def compared(folder: Path, on: Device, rounds: int) -> dict[str, Any]:
 
 def usual_loop_rate(folder: Path, on: Device) -> float:
     """Return images a second of the loop that most people write."""
-    from benchmarks.indexing import usual_loop  # noqa: PLC0415 - what it needs may be missing
+    from benchmarks.indexing.usual_loop import usual_loop  # noqa: PLC0415 - what it needs may be missing
 
     source = Folder(folder)
     files = [source.shown(item.path) for item in source.references() if isinstance(item, Reference)][:USUAL_PHOTOS]

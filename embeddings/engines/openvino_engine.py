@@ -22,7 +22,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino  # noqa: E402
 
 # Images per request. A fixed shape and one stream per core are a quarter to a third faster than batches of any size on
-# all cores together, where each core waits for the others (benchmarks/engines.py).
+# all cores together, where each core waits for the others (benchmarks/indexing/engines.py).
 BULK = 2
 BATCH = 32  # keeps all streams busy
 ROOM = 200_000_000  # bytes; with less free space, a failed save counts as a full disk

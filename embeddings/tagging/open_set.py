@@ -3,7 +3,7 @@
 A softmax always names a class, also for a wall or a page of text. One more row, fitted on images with and without a
 class, tells the two apart: `u = w . sqrt(max(v, 0)) + b` of the unit vector v. The gate is the logistic function of u
 and of the log odds of the most probable class. It scales all confidences of an image alike, so their order stays.
-`python -m benchmarks.tags` measures it, and fits it with `--keep`.
+`python -m benchmarks.quality.tags` measures it, and fits it with `--keep`.
 """
 
 import json

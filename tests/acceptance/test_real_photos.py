@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.quality import all_rows, class_of, mean_average_precision, neighbours, precision_at, recall_at_1
-from benchmarks.trees import tree_pss
+from benchmarks.processes import tree_pss
+from benchmarks.quality.retrieval import retrieval
+from benchmarks.rows import all_rows
 from embeddings.embedder import Embedder
 from embeddings.settings import Settings
 from embeddings.tagging.calibration import expected_calibration_error
@@ -40,13 +41,10 @@ def test_a_photo_finds_others_of_its_kind(lookalike, shared_data):
     assert report["found"] == report["indexed"] + report["copied"] == 1567
     with open_store("", "", lookalike.data, 30) as store:
         collection = store.open("photos")
-        rows = all_rows(collection)
-        found = neighbours(collection, rows, 10)
-    classes = {row.id: class_of(row) for row in rows}
-    ranked = [[classes[i] == classes[row.id] for i in ids] for row, ids in zip(rows, found, strict=True)]
-    assert recall_at_1(ranked) >= 0.90
-    assert precision_at(ranked, 10) >= 0.60
-    assert mean_average_precision(np.array([row.vector for row in rows]), list(classes.values())) >= 0.49
+        found = retrieval(collection, all_rows(collection))
+    assert found["recall@1"] >= 0.90
+    assert found["precision@10"] >= 0.60
+    assert found["mAP"] >= 0.49
 
 
 def test_all_orientations_of_a_photo_find_each_other_first(lookalike, shared_data):

@@ -1,21 +1,21 @@
 """Fits the temperature that makes a model's confidences true, on photos whose classes are known.
 
-    python -m benchmarks.calibrate FOLDER LABELS.csv [--keep]
+    python -m benchmarks.quality.calibrate FOLDER LABELS.csv [--keep]
 
 LABELS.csv has the columns `file` and `class_index` (0-based, the model's own). Prints top-1, top-5, and the expected
 calibration error (15 bins) before, and after by two-fold cross-validation: each half with the temperature of the other.
 --keep writes the temperature to LOOKALIKE_DATA/calibration.json, where `lookalike` finds it.
 """
 
-import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import write_results
-from embeddings.embedder import Embedder
-from embeddings.errors import LookalikeError
+from benchmarks.reporting import arguments, write_results
+from embeddings.embedder import BATCH, Embedder
+from embeddings.errors import ImageError, LookalikeError
 from embeddings.settings import read_settings
 from embeddings.tagging.calibration import expected_calibration_error, fit_temperature, keep_temperature, softmax
 from indexer.pipeline.lister import chunks
@@ -23,17 +23,13 @@ from indexer.pipeline.lister import chunks
 
 def main() -> None:
     """Fit and report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("labels", type=Path)
-    parser.add_argument("--keep", action="store_true")
-    arguments = parser.parse_args()
+    asked = arguments(__doc__, folder=Path, labels=Path, keep=False)
     settings = read_settings()
     with Embedder(settings) as embedder:
-        logits, classes = logits_of(arguments.folder, arguments.labels, embedder)
+        logits, classes = logits_of(asked.folder, asked.labels, embedder)
         temperature = fit_temperature(logits, classes)
         order = np.argsort(-logits, axis=1)
-        if arguments.keep:
+        if asked.keep:
             keep_temperature(embedder.identity.fingerprint, temperature, settings.data)
         write_results(
             "calibration",
@@ -45,7 +41,7 @@ def main() -> None:
                 "top1": round(float(np.mean(order[:, 0] == classes)), 4),
                 "top5": round(float(np.mean((order[:, :5] == classes[:, None]).any(axis=1))), 4),
                 "temperature": temperature,
-                "ece_at_temperature_1": round(_error(logits, classes, np.ones(len(classes))), 4),
+                "ece_at_temperature_1": round(calibration_error(logits, classes, np.ones(len(classes))), 4),
                 "ece_cross_validated": round(cross_validated_error(logits, classes), 4),
             },
         )
@@ -53,28 +49,42 @@ def main() -> None:
 
 def logits_of(folder: Path, labels: Path, embedder: Embedder) -> tuple[np.ndarray, np.ndarray]:
     """Return logits [n, classes] and true classes [n] of the labelled photos."""
+    true = true_classes(labels)
+    _, logits, kept = embedded([folder / name for name in true], embedder)
+    return logits, np.array(list(true.values()))[kept]
+
+
+def true_classes(labels: Path) -> dict[str, int]:
+    """Return the classes in a file of labels, by file name."""
     with labels.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    parts = []
-    for chunk in chunks(rows, 32):
-        decoded = [embedder.submit((folder / row["file"]).read_bytes()).result() for row in chunk]
-        logits = embedder.engine.run(np.stack([image.pixels for image in decoded])).logits
-        if logits is None:
-            raise LookalikeError(f"{embedder.identity.name} has no classes: there is nothing to calibrate")
-        parts.append(logits)
-    return np.concatenate(parts), np.array([int(row["class_index"]) for row in rows])
+        return {row["file"]: int(row["class_index"]) for row in csv.DictReader(file)}
+
+
+def embedded(files: Sequence[Path], embedder: Embedder) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Return vectors and logits of the images that can be read, and their places. Raises LookalikeError."""
+    vectors, logits, kept = [], [], []
+    for places in chunks(range(len(files)), BATCH):
+        results = embedder.embed([files[place].read_bytes() for place in places])
+        for place, result in zip(places, results, strict=True):
+            if isinstance(result, ImageError):
+                continue
+            if result.logits is None:
+                raise LookalikeError(f"{embedder.identity.name} has no classes: there is nothing to measure or fit")
+            vectors.append(result.vector)
+            logits.append(result.logits)
+            kept.append(place)
+    return np.stack(vectors), np.stack(logits), kept
 
 
 def cross_validated_error(logits: np.ndarray, classes: np.ndarray) -> float:
     """Return the calibration error with each half scaled by the temperature fitted on the other half."""
     half = np.random.default_rng(0).permutation(len(classes)) % 2 == 0
-    temperatures = np.where(
-        half, fit_temperature(logits[~half], classes[~half]), fit_temperature(logits[half], classes[half])
-    )
-    return _error(logits, classes, temperatures)
+    ours, other = (fit_temperature(logits[part], classes[part]) for part in (half, ~half))
+    return calibration_error(logits, classes, np.where(half, other, ours))
 
 
-def _error(logits: np.ndarray, classes: np.ndarray, temperatures: np.ndarray) -> float:
+def calibration_error(logits: np.ndarray, classes: np.ndarray, temperatures: np.ndarray) -> float:
+    """Return the expected calibration error with each photo's logits divided by a temperature."""
     probabilities = softmax(logits / temperatures[:, None])
     right = probabilities.argmax(axis=1) == classes
     return expected_calibration_error(probabilities.max(axis=1), right)

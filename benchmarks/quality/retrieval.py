@@ -1,19 +1,19 @@
 """Retrieval quality on any folder of class folders: recall@1, precision@10 and mAP, each photo asking for its class.
 
-    python -m benchmarks.quality FOLDER
+    python -m benchmarks.quality.retrieval FOLDER
 
 A photo's class is the folder it lies in. Recall@1 and precision@10 are what searches of the store give; mAP (mean over
 photos of the mean precision at the rank of each photo of the class) is computed from the stored vectors, exactly.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import fresh, write_results
-from indexer.pipeline.index_source import index_source
+from benchmarks.common import fresh
+from benchmarks.reporting import arguments, write_results
+from benchmarks.rows import LIMIT, all_rows, class_of, vectors_of
 from indexer.pipeline.lister import chunks
 from indexer.sources.folder import Folder
 from store.base import Collection
@@ -24,52 +24,40 @@ QUERIES_A_CALL = 64
 
 def main() -> None:
     """Index the folder into a fresh collection and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    source = Folder(parser.parse_args().folder)
+    asked = arguments(__doc__, folder=Path)
     with fresh() as bench:
-        collection = bench.store.create("quality", bench.embedder.identity)
-        settings = bench.settings
-        progress = index_source(source, collection, bench.embedder, settings.max_bytes, False, lambda _: None)
+        collection, progress = bench.index(Folder(asked.folder), "quality")
         rows = all_rows(collection)
-        classes = [class_of(row) for row in rows]
-        found = neighbours(collection, rows, 10)
-        labelled = {row.id: label for row, label in zip(rows, classes, strict=True)}
-        ranked = [[labelled[i] == label for i in ids] for ids, label in zip(found, classes, strict=True)]
-        vectors = np.stack([row.vector for row in rows if row.vector is not None])
         write_results(
             "quality",
             {
-                "folder": Path(source.root).name,
-                "model": bench.embedder.identity.name,
-                "engine": bench.embedder.engine.name,
+                **bench.facts(asked.folder),
                 "images": len(rows),
                 "failed": progress.failed,
-                "classes": len(set(classes)),
-                "recall@1": round(recall_at_1(ranked), 4),
-                "precision@10": round(precision_at(ranked, 10), 4),
-                "mAP": round(mean_average_precision(vectors, classes), 4),
+                "classes": len({class_of(row) for row in rows}),
+                **retrieval(collection, rows),
             },
         )
 
 
-def all_rows(collection: Collection) -> list[Row]:
-    """Return every row with its vector."""
-    ids = [known.id for known in collection.known()]
-    return [row for chunk in chunks(ids, 500) for row in collection.fetch(chunk, with_vectors=True)]
-
-
-def class_of(row: Row) -> str:
-    """Return the folder a photo lies in."""
-    return str(PurePosixPath(row.path).parent)
+def retrieval(collection: Collection, rows: Sequence[Row]) -> dict[str, float]:
+    """Return recall@1, precision@10 and mAP of a collection, whose rows with vectors are given."""
+    classes = [class_of(row) for row in rows]
+    labelled = {row.id: label for row, label in zip(rows, classes, strict=True)}
+    found = neighbours(collection, rows, LIMIT)
+    ranked = [[labelled[i] == label for i in ids] for ids, label in zip(found, classes, strict=True)]
+    return {
+        "recall@1": round(recall_at_1(ranked), 4),
+        "precision@10": round(precision_at(ranked, LIMIT), 4),
+        "mAP": round(mean_average_precision(vectors_of(rows), classes), 4),
+    }
 
 
 def neighbours(collection: Collection, rows: Sequence[Row], number: int) -> list[list[str]]:
     """Return the ids of the nearest other rows of each row, as the store's search gives them."""
     found = []
     for chunk in chunks(rows, QUERIES_A_CALL):
-        vectors = np.stack([row.vector for row in chunk if row.vector is not None])
-        for row, hits in zip(chunk, collection.search(vectors, number + 1), strict=True):
+        for row, hits in zip(chunk, collection.search(vectors_of(chunk), number + 1), strict=True):
             found.append([hit.row.id for hit in hits if hit.row.id != row.id][:number])
     return found
 

@@ -1,6 +1,6 @@
 """Memory of `lookalike index` over time, while it indexes many pictures.
 
-    python -m benchmarks.memory FOLDER [--images 10000]
+    python -m benchmarks.indexing.memory FOLDER [--images 10000]
 
 Into Milvus Lite, or into the server of LOOKALIKE_MILVUS_URI, whose own memory does not count. FOLDER's photos are
 copied with different bytes until there are as many as wanted. What is sampled, four times a second, is the
@@ -12,7 +12,6 @@ to `loaded`, a row. Half of the rows come between the middle of the second quart
 also given without them.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -22,13 +21,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.common import copies, write_results
-from benchmarks.trees import tree_pss
+from benchmarks.common import copies, photos
+from benchmarks.processes import COMMAND, lookalike, tree_pss
+from benchmarks.reporting import arguments, write_results
 from embeddings.settings import read_settings
-from indexer.sources.base import Reference
-from indexer.sources.folder import Folder
 
-COMMAND = Path(sys.executable).parent / "lookalike"
 EVERY_SECONDS = 0.25
 MAX_POINTS = 120  # of those that the results keep
 LOADED = """
@@ -46,24 +43,20 @@ with store_of(settings) as store, Embedder(settings) as embedder:
 
 def main() -> None:
     """Measure and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=10_000)
-    arguments = parser.parse_args()
-    source = Folder(arguments.folder)
-    originals = [Path(source.shown(item.path)) for item in source.references() if isinstance(item, Reference)]
+    asked = arguments(__doc__, folder=Path, images=10_000)
+    originals = photos(asked.folder)
     with TemporaryDirectory() as place:
-        folder, few = Path(place) / "photos", Path(place) / "few"
-        copies(originals, folder, arguments.images)
+        folder, few, data = (Path(place) / name for name in ("photos", "few", "data"))
+        copies(originals, folder, asked.images)
         copies(originals, few, 1)
-        environment = os.environ | {"LOOKALIKE_DATA": str(Path(place) / "data")}
-        subprocess.run([COMMAND, "index", few, "--collection", "few"], env=environment, check=True)  # converts
+        lookalike(data, "index", few, "--collection", "few")  # converts
+        environment = os.environ | {"LOOKALIKE_DATA": str(data)}
         loaded = loaded_memory("few", environment)
         samples = sampled([COMMAND, "index", folder, "--collection", "all"], environment)
         rows = loaded_memory("all", environment) - loaded
     store = "server" if read_settings().milvus_uri else "lite"
-    results = summary(loaded, rows, arguments.images, samples)
-    write_results(f"memory-{store}", {"folder": arguments.folder.name, "images": arguments.images, **results})
+    results = summary(loaded, rows, asked.images, samples)
+    write_results(f"memory-{store}", {"folder": asked.folder.name, "images": asked.images, **results})
 
 
 def loaded_memory(collection: str, environment: dict[str, str]) -> int:

@@ -1,6 +1,6 @@
 """How true tags are: on photos with a class, on everyday photos, and on photos that show none of the classes.
 
-    python -m benchmarks.tags FOLDER [--keep]
+    python -m benchmarks.quality.tags FOLDER [--keep]
 
 FOLDER holds `imagenet_labelled/` (images/, labels.csv), `everyday/` (images/, annotations.json, coco2imagenet.json) and
 `empty/KIND/...`. Compares the softmax alone ('before') with the open-set gate. All figures of the gate are of images
@@ -9,45 +9,38 @@ saw the kind (`held_out_kinds`: banded, cracked, ... each for itself) or the who
 texture at all). --keep fits the gate on everything and writes it to LOOKALIKE_DATA/open_set.json.
 """
 
-import argparse
-import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import write_results
-from benchmarks.open_set import EVERYDAY, FOLDS, LABELLED, Samples, fit_gate
-from embeddings.embedder import BATCH, Embedder
-from embeddings.errors import ImageError
+from benchmarks.common import photos
+from benchmarks.quality.calibrate import embedded, true_classes
+from benchmarks.quality.open_set import EVERYDAY, FOLDS, LABELLED, Samples, fit_gate
+from benchmarks.reporting import arguments, write_results
+from embeddings.embedder import Embedder
 from embeddings.settings import read_settings
 from embeddings.tagging.calibration import expected_calibration_error, softmax, temperature
 from embeddings.tagging.open_set import keep_gate
 from embeddings.tagging.tagger import Tagger
-from indexer.pipeline.lister import chunks
 
 LABEL, CATEGORY = 0.2, 0.5  # confidences from which a label, and a category, is judged
 THRESHOLDS = (0.2, 0.5, 0.8)
 SEVERAL = {"textures"}  # families whose folders are kinds that have little in common
 UNDECIDED = {"person"}  # ImageNet has ball players and grooms, but no people
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 Objects = list[frozenset[int]]
 
 
 def main() -> None:
     """Measure, and keep the gate if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--keep", action="store_true")
-    arguments = parser.parse_args()
+    asked = arguments(__doc__, folder=Path, keep=False)
     settings = read_settings()
     with Embedder(settings) as embedder:
         fingerprint = embedder.identity.fingerprint
         heat = temperature(fingerprint, settings.data)
-        samples, objects, kinds = read(arguments.folder, embedder)
+        samples, objects, kinds = read(asked.folder, embedder)
         judge = Judge(samples, objects, embedder.tagger, softmax(samples.logits, heat))
         results = {
             "model": embedder.identity.name,
@@ -58,7 +51,7 @@ def main() -> None:
             "held_out_families": judge.report(held_out(samples, samples.kind, heat)),
             "held_out_kinds": judge.report(held_out(samples, kinds, heat), kinds),
         }
-        if arguments.keep:
+        if asked.keep:
             keep_gate(fingerprint, fit_gate(samples, heat), settings.data)
         write_results("tags", results)
 
@@ -69,19 +62,20 @@ def read(folder: Path, embedder: Embedder) -> tuple[Samples, list[Objects], np.n
     The samples' kinds of empty images are families (folders of `empty/`); the third value has the finer kinds, where a
     family has several (its own folders), of each image.
     """
-    labels = {row["file"]: int(row["class_index"]) for row in _rows(folder / "imagenet_labelled" / "labels.csv")}
+    folder = folder.resolve()
+    labels = true_classes(folder / "imagenet_labelled" / "labels.csv")
     mapping = json.loads((folder / "everyday" / "coco2imagenet.json").read_text(encoding="utf-8"))["map"]
     of_object = {name: frozenset(index for index, _ in classes) for name, classes in mapping.items()}
     annotations = json.loads((folder / "everyday" / "annotations.json").read_text(encoding="utf-8"))
     objects = {image["file"]: frozenset(thing["name"] for thing in image["objects"]) for image in annotations}
     listed: list[tuple[Path, str, frozenset[int], Objects]] = []
-    for file in _images(folder / "imagenet_labelled" / "images"):
+    for file in photos(folder / "imagenet_labelled" / "images"):
         listed.append((file, LABELLED, frozenset({labels[file.name]}), []))
-    for file in _images(folder / "everyday" / "images"):
+    for file in photos(folder / "everyday" / "images"):
         names = objects[file.name]
         classes = frozenset().union(*(of_object.get(name, frozenset()) for name in names))
         listed.append((file, EVERYDAY, classes, [of_object[n] for n in names & (of_object.keys() - UNDECIDED)]))
-    for file in _images(folder / "empty"):
+    for file in photos(folder / "empty"):
         listed.append((file, file.relative_to(folder / "empty").parts[0], frozenset(), []))
     decidable = frozenset().union(*of_object.values())
     vectors, logits, kept = embedded([file for file, *_ in listed], embedder)
@@ -94,19 +88,6 @@ def read(folder: Path, embedder: Embedder) -> tuple[Samples, list[Objects], np.n
 
 def _kind(file: Path, family: str) -> str:
     return f"{family}/{file.parent.name}" if family in SEVERAL else family
-
-
-def embedded(files: list[Path], embedder: Embedder) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Return vectors and logits of the images that can be read, and their indices."""
-    vectors, logits, kept = [], [], []
-    for numbers in chunks(range(len(files)), BATCH):
-        results = embedder.embed([files[i].read_bytes() for i in numbers])
-        for i, result in zip(numbers, results, strict=True):
-            if not isinstance(result, ImageError):
-                vectors.append(result.vector)
-                logits.append(result.logits)
-                kept.append(i)
-    return np.stack(vectors), np.stack(logits), kept
 
 
 def held_out(samples: Samples, kinds: np.ndarray, heat: float) -> np.ndarray:
@@ -191,15 +172,6 @@ class Judge:
             "label_recall": _rounded(np.mean(found)),
             "category_precision": _rounded(np.mean(category_right)),
         }
-
-
-def _rows(file: Path) -> Iterator[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as opened:
-        yield from csv.DictReader(opened)
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
 def _rounded(value: Any) -> float:

@@ -1,6 +1,6 @@
 """Writing and searching through the store against bare pymilvus, side by side in one run.
 
-    python -m benchmarks.store [--rows 5120] [--rounds 9]
+    python -m benchmarks.store.overhead [--rows 5120] [--rounds 9]
 
 On a real Milvus server: that of LOOKALIKE_MILVUS_URI, else the one that tests start. Bare pymilvus gets ready records
 of the same rows, with the same float32 arrays, and only makes the call; the store starts from rows, checks and converts
@@ -11,85 +11,74 @@ take turns call by call. A round's rate is that of its median call, its ratio th
 what is given are medians over rounds. Processor time is that of this process, without the server.
 """
 
-import argparse
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from pymilvus import MilvusClient
-from support.milvus_server import running_server
 
-from benchmarks.common import write_results
+from benchmarks.reporting import arguments, write_results
+from benchmarks.rows import LIMIT, ExactNearest, fill, row
+from benchmarks.store.server import server, wait_for_index
 from embeddings.models.identity import ModelIdentity
-from embeddings.settings import read_settings
-from embeddings.tagging.tag import Tag
 from indexer.pipeline.lister import chunks
 from store import open_store
 from store.base import Collection, Store
 from store.milvus.schema import SCALARS, normalise, to_record
 from store.milvus.server_backend import ServerBackend
+from store.projection import normalised
 from store.records import Row
 
 DIMENSION = 1280
 MODEL = ModelIdentity("store-benchmark", "0" * 12, DIMENSION)
 OURS, BARE = "benchmark_ours", "benchmark_bare"
 BATCH = 256
-LIMIT = 10
 QUERIES = 256
 TOGETHER = 32
 CENTRES, SPREAD = 200, 0.5
 SECONDS = 60.0
-INDEX_SECONDS = 600.0
 
 
 def main() -> None:
     """Measure and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5120)
-    parser.add_argument("--rounds", type=int, default=9)
-    arguments = parser.parse_args()
+    asked = arguments(__doc__, rows=5120, rounds=9)
     load = os.getloadavg()[0]  # what else the machine does: a call shares the processors with it
-    rows, queries = made_up(arguments.rows)
+    vectors, queries = made_up(asked.rows)
     with server() as (uri, token), open_store(uri, token, Path(), SECONDS) as store:
         bare = MilvusClient(uri, token=token)
         with collection(store, OURS) as ours, collection(store, BARE) as other:
-            written = compared(arguments.rounds, writing(rows, ours, bare, real_name(bare, other)))
+            rows = [row(number, vector) for number, vector in enumerate(vectors)]
+            written = compared(asked.rounds, writing(rows, ours, bare, real_name(bare, other)))
         with collection(store, OURS) as ours:
-            ours.upsert(rows)
-            ours.flush()
+            fill(ours, vectors)
             wait_for_index(bare, real_name(bare, ours))
-            searched = search_compared(arguments.rounds, rows, queries, ours, bare, search_params(uri, token))
+            params = search_params(uri, token)
+            searched = {
+                "limit": LIMIT,
+                "search_params": params,
+                "output_fields": list(SCALARS),
+                "recall_at_10": ExactNearest(vectors, queries).recall_of(ours),
+                "one_query_a_call": compared(asked.rounds, searching(queries, 1, ours, bare, params)),
+                f"{TOGETHER}_queries_a_call": compared(asked.rounds, searching(queries, TOGETHER, ours, bare, params)),
+            }
         bare.close()
     write_results(
         "store",
         {
             "load_average_before": round(load, 1),
-            "rows": len(rows),
+            "rows": asked.rows,
             "dimension": DIMENSION,
             "upsert_rows_per_second": {"rows_a_call": BATCH, **written},
             "search_queries_per_second": searched,
         },
     )
-
-
-@contextmanager
-def server() -> Iterator[tuple[str, str]]:
-    """Give address and token of a server: that of the settings, or one of our own while the context lasts."""
-    settings = read_settings()
-    if settings.milvus_uri:
-        yield settings.milvus_uri, settings.milvus_token
-        return
-    with TemporaryDirectory() as folder, running_server(Path(folder)) as uri:
-        yield uri, ""
 
 
 @contextmanager
@@ -108,36 +97,13 @@ def search_params(uri: str, token: str) -> dict[str, Any]:
     return backend.search_params(LIMIT)
 
 
-def made_up(count: int) -> tuple[list[Row], np.ndarray]:
-    """Return rows as indexing makes them, with vectors in clusters as a network's are, and queries near them."""
+def made_up(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return vectors in clusters as a network's are, and queries near them."""
     random = np.random.default_rng(0)
     centres = random.standard_normal((CENTRES, DIMENSION))
     near = centres[random.integers(0, CENTRES, count + QUERIES)]
-    vectors = near + SPREAD * random.standard_normal(near.shape)
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    now = datetime.now(UTC)
-    rows = [row(number, vector, now) for number, vector in enumerate(vectors[:count])]
-    return rows, vectors[count:]
-
-
-def row(number: int, vector: np.ndarray, now: datetime) -> Row:
-    """Return a row like that of a photo in a folder."""
-    return Row(
-        id=f"{number:032x}",
-        source="/srv/photos/holidays",
-        path=f"2024/album {number % 50}/IMG_{number:05}.jpg",
-        content_hash=f"{number:064x}",
-        phash=number * 2_654_435_761 % 2**64,
-        vector=vector,
-        tags=tuple(Tag(name, 0.9 / place) for place, name in enumerate(("tabby", "cat", "pet", "animal"), 1)),
-        width=4000,
-        height=3000,
-        bytes=3_000_000 + number,
-        taken_at=now.replace(tzinfo=None),
-        modified_at=1_700_000_000_000_000_000 + number,
-        indexed_at=now,
-        meta={},
-    )
+    vectors = normalised(near + SPREAD * random.standard_normal(near.shape))
+    return vectors[:count], vectors[count:]
 
 
 Piece = tuple[int, Callable[[], object], Callable[[], object]]  # items, through the store, bare
@@ -184,13 +150,12 @@ def compared(rounds: int, pieces: list[Piece]) -> dict[str, Any]:
         if number:  # the first round warms both up
             calls.append(done)
             print(*(f"{items / seconds:.0f}/s" for seconds in np.median(done[:, :, 0], axis=0)), file=sys.stderr)
-    rates = items / np.median(calls, axis=1)[:, :, 0]
-    processor = np.median(np.concatenate(calls), axis=0)[:, 1] / items * 1e6
+    rates = np.median(items / np.median(calls, axis=1)[:, :, 0], axis=0).round(1).tolist()
+    processor = (np.median(np.concatenate(calls), axis=0)[:, 1] / items * 1e6).round(1).tolist()
     ratios = [float(np.median(done[:, 1, 0] / done[:, 0, 0])) for done in calls]
     return {
-        "store": round(float(np.median(rates[:, 0])), 1),
-        "bare": round(float(np.median(rates[:, 1])), 1),
-        "processor_us_each": {"store": round(float(processor[0]), 1), "bare": round(float(processor[1]), 1)},
+        **dict(zip(("store", "bare"), rates, strict=True)),
+        "processor_us_each": dict(zip(("store", "bare"), processor, strict=True)),
         "ratios": [round(ratio, 3) for ratio in ratios],
         "median_ratio": round(statistics.median(ratios), 3),
     }
@@ -206,41 +171,9 @@ def timed_pair(ways: Sequence[Callable[[], object]], first: int) -> list[tuple[f
     return taken
 
 
-def search_compared(
-    rounds: int, rows: list[Row], queries: np.ndarray, ours: Collection, bare: MilvusClient, params: dict[str, Any]
-) -> dict[str, Any]:
-    """Compare searches one by one and many in a call."""
-    return {
-        "limit": LIMIT,
-        "search_params": params,
-        "output_fields": list(SCALARS),
-        "recall_at_10": recall(ours, rows, queries),
-        "one_query_a_call": compared(rounds, searching(queries, 1, ours, bare, params)),
-        f"{TOGETHER}_queries_a_call": compared(rounds, searching(queries, TOGETHER, ours, bare, params)),
-    }
-
-
-def recall(collection: Collection, rows: list[Row], queries: np.ndarray) -> float:
-    """Return recall@10: the part of the answers that score no less than the tenth of an exhaustive search."""
-    scores = queries @ np.stack([row.vector for row in rows if row.vector is not None]).T
-    tenth = np.sort(scores, axis=1)[:, -LIMIT]
-    found = collection.search(queries, LIMIT)
-    good = sum(hit.score >= least - 1e-5 for hits, least in zip(found, tenth, strict=True) for hit in hits)
-    return round(good / (len(queries) * LIMIT), 4)
-
-
 def real_name(bare: MilvusClient, collection: Collection) -> str:
     """Return a collection's name in the server, so that neither way has an alias to look up."""
     return str(bare.describe_collection(collection.name)["collection_name"])
-
-
-def wait_for_index(bare: MilvusClient, name: str, seconds: float = INDEX_SECONDS) -> None:
-    """Return when all rows are in the index."""
-    deadline = time.monotonic() + seconds
-    while bare.describe_index(name, "vector")["pending_index_rows"]:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the server did not index {name} within {seconds:g} seconds")
-        time.sleep(0.5)
 
 
 if __name__ == "__main__":

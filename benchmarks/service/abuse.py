@@ -1,6 +1,6 @@
 """How little others notice of abuse: their time to an answer in quiet, and while all kinds of it come at once.
 
-    python -m benchmarks.abuse [--seconds 20] [--only uploads,parts,slow,queries,hammer,pictures]
+    python -m benchmarks.service.abuse [--seconds 20] [--only uploads parts slow queries hammer pictures]
 
 Starts the real service with the default model. Two honest clients, each with a key of its own, search by a photo of
 theirs, four times a second; abusers come from another address (127.0.0.2): uploads of 1 GB, false lengths, forms of
@@ -11,7 +11,6 @@ that work alone costs the clients is told by waves of the same connections to a 
 is part of the abusers' own process ("sent elsewhere").
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -34,12 +33,11 @@ from support.abuse import Abuser, Heard, resident, tally, temporary_files
 
 from api.api_keys import KeyFile, Scope, new_key
 from api.server.run import BACKLOG
-from benchmarks.common import until_it_serves
-from benchmarks.reporting import write_results
+from benchmarks.processes import SERVE, serving
+from benchmarks.reporting import arguments, write_results
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 PHOTO = PHOTOS / "rocket.jpg"
-SERVE = (sys.executable, "lookalike.py", "serve", "--port", "0")
 QUERY = json.dumps({"id": "nosuch"}).encode()
 BETWEEN = 0.25
 LEAST_URGENT = 19
@@ -62,34 +60,24 @@ REFUSAL = b'HTTP/1.1 503 Busy\r\nContent-Length: 16\r\nConnection: close\r\n\r\n
 
 def main() -> None:
     """Measure and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--only", default=",".join(KINDS))
-    arguments = parser.parse_args()
-    kinds = arguments.only.split(",")
+    asked = arguments(__doc__, seconds=20.0, only=tuple(KINDS))
     with (
         TemporaryDirectory() as folder,
         service(Path(folder)) as (address, process, keys),
         ProcessPoolExecutor(1, get_context("spawn")) as abusers,
     ):
-        results = asyncio.run(measured(address, process.pid, keys, arguments.seconds, kinds, abusers))
+        results = asyncio.run(measured(address, process.pid, keys, asked.seconds, asked.only, abusers))
     write_results("abuse", results)
 
 
 @contextmanager
-def service(data: Path, command: Sequence[str] = SERVE) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str]]]:
+def service(data: Path, command: Sequence[str] = SERVE) -> Iterator[tuple[str, "subprocess.Popen[bytes]", list[str]]]:
     """Run `lookalike serve` and give its address, its process and three keys."""
     made = [new_key(name, Scope.WRITE) for name in ("ann", "bob", "eve")]
     for _, key in made:
         KeyFile(data).add(key)
-    environment = os.environ | {"LOOKALIKE_DATA": str(data), "LOOKALIKE_TRUSTED_PROXIES": "::1"}
-    with (data / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stderr=log, text=True)
-    try:
-        yield until_it_serves(data / "log"), process, [secret for secret, _ in made]
-    finally:
-        process.terminate()
-        process.wait()
+    with serving(data, command, LOOKALIKE_TRUSTED_PROXIES="::1") as (address, process):
+        yield address, process, [secret for secret, _ in made]
 
 
 async def measured(

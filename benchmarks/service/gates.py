@@ -1,10 +1,10 @@
 """What each gate on a request is worth: others' time to an answer under abuse, with every gate and without one of them.
 
-    python -m benchmarks.gates [--seconds 8] [--rounds 2] [--only pacer,shares] [--kinds queries,hammer,pictures]
+    python -m benchmarks.service.gates [--seconds 8] [--rounds 2] [--only pacer,shares] [--kinds queries,hammer]
 
 Each round starts the real service anew for every variant, in turn, and sends it the kinds of abuse of
-`python -m benchmarks.abuse`, without a key and with one. `all` is the service as it is; every other variant has one
-gate taken out, or replaced by the plain form of it.
+`python -m benchmarks.service.abuse`, without a key and with one. `all` is the service as it is; every other variant has
+one gate taken out, or replaced by the plain form of it.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from api.limits.concurrency import ConcurrencyLimit, PerCallerLimit
 from api.limits.fair_scheduling import RequestPacer
 from api.server.connection import ConnectionCounter
 from api.services import service as service_module
-from benchmarks.abuse import measured, service
 from benchmarks.common import fresh
 from benchmarks.reporting import write_results
+from benchmarks.service.abuse import measured, service
 from lookalike import main as command
 
 KINDS = "queries,hammer,pictures"
@@ -119,8 +119,8 @@ def main() -> None:
 
 
 def run(variant: str, seconds: float, kinds: list[str], models: Path) -> dict[str, Any]:
-    """Return what `benchmarks.abuse` measures of a service without one gate."""
-    serve = [sys.executable, "-m", "benchmarks.gates", "--serve", variant, "serve", "--port", "0"]
+    """Return what `benchmarks.service.abuse` measures of a service without one gate."""
+    serve = [sys.executable, "-m", "benchmarks.service.gates", "--serve", variant, "serve", "--port", "0"]
     with (
         TemporaryDirectory() as folder,
         copied(models, Path(folder) / "models"),

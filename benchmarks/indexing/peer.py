@@ -1,6 +1,6 @@
-"""One peer turning a folder of photos into vectors; run by benchmarks/peers.py in the peer's own Python.
+"""One peer turning a folder of photos into vectors; run by peers.py in the peer's own Python.
 
-    PYTHON benchmarks/peer.py fastdup|img2vec|imagededup FOLDER WORK_FOLDER
+    PYTHON benchmarks/indexing/peer.py fastdup|img2vec|imagededup FOLDER WORK_FOLDER
 
 Stands alone: it needs the peer and nothing of lookalike. Writes WORK_FOLDER/result.json: the version, the seconds
 of its work, the vectors it made, and whether its weights are random. Random weights are what a machine without its

@@ -1,0 +1,1 @@
+"""How many duplicates are found, and what looking for them costs."""

@@ -1,0 +1,1 @@
+"""How true vectors and tags are, and the fitting of what makes tags true."""

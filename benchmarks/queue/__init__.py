@@ -1,0 +1,1 @@
+"""What jobs by workers cost more than indexing in one process."""

@@ -1,0 +1,1 @@
+"""What collections cost: calls, memory, disk, and neighbours that an index misses."""
