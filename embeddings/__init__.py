@@ -1,1 +1,1 @@
-"""From image files to vectors, logits and tags; knows no collection."""
+"""Turns image files into vectors, logits and tags; knows no collection."""

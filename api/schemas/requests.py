@@ -172,7 +172,7 @@ class SearchBatch(BaseModel):
 
 
 class TagsQuery(BaseModel):
-    """Which labels to return for each image."""
+    """The labels to return for each image."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -184,7 +184,7 @@ MAX_IMAGES = 32
 
 
 class TagsBatch(TagsQuery):
-    """Which labels to return, and the URLs of the images."""
+    """The labels to return, and the URLs of the images."""
 
     urls: Annotated[list[ImageUrl], BeforeValidator(_listed), Field(max_length=MAX_IMAGES)] = []
 

@@ -1,4 +1,4 @@
-"""Which vectors a collection accepts: those of its own space and, if it is compact, those of its model."""
+"""The vectors that a collection accepts: those of its own space and, if it is compact, those of its model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

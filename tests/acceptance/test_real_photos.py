@@ -1,4 +1,4 @@
-"""What is promised of real photos: accuracy, calibration, retrieval, orientation, and files that attack decoders."""
+"""The promises about real photos: accuracy, calibration, retrieval, orientation, and files that attack decoders."""
 
 import csv
 import json

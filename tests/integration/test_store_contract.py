@@ -1,4 +1,4 @@
-"""What every store does: the same tests on the one in memory, on Milvus Lite and on a real Milvus server."""
+"""The contract of every store: the same tests on the one in memory, on Milvus Lite and on a real Milvus server."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What the stores do when things go wrong: crashes, full disks, locked directories, servers that are not there."""
+"""The stores in failures: crashes, full disks, locked directories, servers that are not there."""
 
 import os
 import re

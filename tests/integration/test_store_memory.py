@@ -1,4 +1,4 @@
-"""That memory freed behind Milvus Lite goes back to the system."""
+"""Memory freed behind Milvus Lite goes back to the system."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""What the tests have decode processes do: good and bad."""
+"""Operations that the tests have decode processes run: good and bad."""
 
 import ctypes
 import io

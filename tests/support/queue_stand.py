@@ -1,4 +1,4 @@
-"""What bulk jobs need, as real processes: Redis, Milvus, workers with the toy model; and what must be true after."""
+"""The services of bulk jobs as real processes (Redis, Milvus, workers with a toy model), and checks of the outcome."""
 
 import os
 import signal

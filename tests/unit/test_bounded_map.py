@@ -1,4 +1,4 @@
-"""What is begun ahead of its use: in order, within bounds, and never more than is asked for."""
+"""Calls begun ahead of their use: in order, within bounds, and never more than asked for."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What docker-compose.yml, Dockerfile and .env.example promise: nothing open, nothing unbounded, nothing unknown."""
+"""The promises of docker-compose.yml, Dockerfile and .env.example: nothing open, nothing unbounded, nothing unknown."""
 
 import re
 import tomllib

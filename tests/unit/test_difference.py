@@ -1,4 +1,4 @@
-"""What counts as new, and that nothing is left out or changes its place."""
+"""The difference: new images are found, nothing is left out, and nothing changes its place."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""When two pictures count as the same one: hash distances, the mirrored hash, limits."""
+"""The evidence that two images are the same: hash distances, the mirrored hash, limits."""
 
 import numpy as np
 import pytest

@@ -44,7 +44,7 @@ def test_another_photo_does_not_agree():
 
 
 def test_a_part_that_moved_does_not_agree():
-    """What a camera sees that was moved a little: the near half shifts by more than the far one."""
+    """A camera that was moved a little: the near half shifts by more than the far one."""
     image = photo(480, 360, 3)
     other = image.copy()
     other.paste(image.crop((0, 180, 460, 360)), (20, 180))

@@ -1,4 +1,4 @@
-"""What a list of images says, in each of its forms, and what becomes of lines that make no sense."""
+"""A list of images in each of its formats, and its lines that make no sense."""
 
 import json
 import os

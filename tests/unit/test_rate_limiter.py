@@ -1,4 +1,4 @@
-"""How many requests a caller may make, by a clock that the test moves."""
+"""The rate limit of a caller, by a clock that the test moves."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a folder lists, and what it leaves out."""
+"""A folder as a source: the files that it lists, and those that it leaves out."""
 
 import os
 import subprocess
