@@ -80,11 +80,14 @@ FORMATS = (
 DRAFT_IDS = frozenset(id for format in FORMATS if format.draft for id in (format.id, *format.variants))
 UPRIGHT_IDS = frozenset(id for format in FORMATS if format.upright for id in (format.id, *format.variants))
 
+# no part is ever tried in two ways (`*+`), or a few comments would take longer than the age of the universe
+SVG = rb"\s*+(\xef\xbb\xbf)?\s*+((<\?xml[^>]*+>|<!--((?!-->).)*+-->|<!DOCTYPE svg[^>]*+>)\s*+)*+<svg[\s>]"
+
 # Formats that are often taken for images. They are told apart from damage, so that the message can name them.
 UNSUPPORTED = (
     (_starts(rb"%PDF-"), "PDF"),
     (_starts(rb"%!PS|\xc5\xd0\xd3\xc6"), "PostScript"),
-    (_starts(rb"\s*(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*|<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg[\s>]"), "SVG"),
+    (_starts(SVG), "SVG"),
     (_starts(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL"),
     (_starts(rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF"), "Windows metafile"),
     (_starts(rb".{4}ftyp(isom|iso\d|mp4\d|M4V |qt  |avc1|3gp|dash)"), "video"),

@@ -1,6 +1,8 @@
 """The table of image formats, and the lists elsewhere that must agree with it."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,35 @@ def test_formats_that_browsers_show_have_a_signature_and_a_suffix():
 def test_ids_are_those_of_opened_images():
     assert {"JPEG", "MPO"} == DRAFT_IDS
     assert {"TIFF", "HEIF"} == UPRIGHT_IDS
+
+
+SNIFF = """
+import resource
+from embeddings.imaging.formats import FORMATS, UNSUPPORTED
+resource.setrlimit(resource.RLIMIT_CPU, (10, 10))  # of the processor, not of the clock
+signatures = [f.signature for f in FORMATS if f.signature] + [signature for signature, _ in UNSUPPORTED]
+tokens = [b"<!---->", b"<!--", b"-->", b"<?xml>", b"<?xml ", b"<!DOCTYPE svg>", b"<svg"]
+tokens += [b" ", b"\\xef\\xbb\\xbf", b"\\0", b"<!-- -->\\n"]
+for one in tokens:
+    for other in tokens:
+        for signature in signatures:
+            signature.match(((one + other) * 2048)[:4095] + b"x")
+"""
+
+
+def test_no_file_takes_long_to_be_recognised():
+    done = subprocess.run([sys.executable, "-c", SNIFF], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"<svg ",
+        b"\xef\xbb\xbf<svg>",
+        b" \n<?xml version='1.0'?>\n<!-- a > b -- c -->\n<!DOCTYPE svg PUBLIC 'x'>\n<!----><svg\n",
+    ],
+)
+def test_drawings_are_recognised_behind_what_may_come_first(start: bytes):
+    assert unsupported_format(start) == "SVG"
+    assert unsupported_format(start.replace(b"<svg", b"<html")) is None
