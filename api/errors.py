@@ -28,6 +28,8 @@ class ProblemType:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+MAX_FAULTS = 10  # of one request that are told
+
 _SOON = {"Retry-After": "1"}
 _LATER = {"Retry-After": "5"}
 _BEARER = {"WWW-Authenticate": "Bearer"}
@@ -165,8 +167,8 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 def faults_of(details: Sequence[Any]) -> list[Fault]:
-    """Return pydantic's error details as faults."""
-    return [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in details]
+    """Return pydantic's first error details as faults."""
+    return [Fault(_field(e["loc"]), str(e["msg"]).removeprefix("Value error, ")) for e in details[:MAX_FAULTS]]
 
 
 def _field(location: Sequence[Any]) -> str:

@@ -12,6 +12,7 @@ from typing import IO, Any, BinaryIO, TypeVar, cast
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -23,21 +24,25 @@ MARGIN = 1 << 20  # bytes of a body beyond its images: other fields and multipar
 MAX_JSON = 1 << 20
 IN_MEMORY = 1 << 20  # bytes of an image; larger images go to a temporary file
 MAX_FIELDS = 64  # no route uses more than 40, and each part takes time to parse
+MAX_ITEMS = 1000  # of a list in JSON; no route takes more, and each wrong one takes time to tell
 MAX_FIELD = 128 << 10
 
 # A client must begin within GRACE seconds and then send MIN_BYTES_PER_SECOND on average.
 GRACE = 30.0
 MIN_BYTES_PER_SECOND = 10_000
 
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one route: bytes and number of all uploads, and the fields that may be repeated."""
+    """The limits of one route: bytes and number of all uploads, bytes of JSON, and the fields that may be repeated."""
 
     upload_bytes: int
     uploads: int = 1
+    json_bytes: int = MAX_JSON
     repeatable: frozenset[str] = frozenset()
 
 
@@ -71,7 +76,7 @@ async def read_body(request: Request, limits: Limits) -> AsyncIterator[Body]:
         finally:
             await form.close()
     elif kind == "application/json":
-        yield Body(_together(given, await _read_json(request)))
+        yield Body(_together(given, await _read_json(request, limits.json_bytes)))
     elif kind == "":
         yield Body(given)
     elif limits.uploads and (kind.startswith("image/") or kind == "application/octet-stream"):
@@ -90,6 +95,10 @@ def _media_type(request: Request) -> str:
 
 
 async def _read_form(request: Request, limits: Limits) -> FormData:
+    _, options = parse_options_header(request.headers["content-type"])  # as the parser below reads it
+    charset = options.get(b"charset", b"utf-8").decode("latin-1")
+    if charset.lower() not in CHARSETS:  # others can take long to decode, or fail
+        raise UnsupportedMediaType(f"the charset of the form is {charset[:40]}; send utf-8")
     text = f"the request is larger than the {limits.upload_bytes:,} bytes allowed"
     stream = _counted(request, limits.upload_bytes + MARGIN, text)
     parser = MultiPartParser(
@@ -121,14 +130,20 @@ async def _read_image(request: Request, max_bytes: int, file: IO[bytes]) -> int:
     return size
 
 
-async def _read_json(request: Request) -> dict[str, Any]:
-    text = b"".join([part async for part in _counted(request, MAX_JSON, f"a JSON body may have {MAX_JSON:,} bytes")])
+async def _read_json(request: Request, max_bytes: int) -> dict[str, Any]:
+    too_large = f"the JSON body is larger than the {max_bytes:,} bytes allowed"
+    text = b"".join([part async for part in _counted(request, max_bytes, too_large)])
     try:
         values = from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise UsageError(f"the body is not JSON: {error}", field="body") from error
     if not isinstance(values, dict):
         raise UsageError("the body must be a JSON object", field="body")
+    if len(values) > MAX_FIELDS:
+        raise UsageError(f"the body has {len(values):,} fields; no request needs more than {MAX_FIELDS}", field="body")
+    for name, value in values.items():
+        if isinstance(value, list) and len(value) > MAX_ITEMS:
+            raise UsageError(f"{name} has {len(value):,} items; at most {MAX_ITEMS:,} are allowed", field=name)
     return values
 
 

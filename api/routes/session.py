@@ -10,6 +10,8 @@ from api.routes.router import Router
 from api.schemas.requests import SignIn
 from api.schemas.responses import SessionOut
 
+MAX_SIGN_IN = 1024  # bytes; anybody may send it
+
 router = Router(prefix="/v1", tags=["session"])
 
 
@@ -26,7 +28,7 @@ async def get_session(request: Request) -> SessionOut:
 )
 async def sign_in(request: Request, response: Response) -> SessionOut:
     """Keep an API key in a cookie until the browser closes. Revoking the key ends the session."""
-    async with read_body(request, Limits(0, uploads=0)) as given:
+    async with read_body(request, Limits(0, uploads=0, json_bytes=MAX_SIGN_IN)) as given:
         secret = given.parse(SignIn).key.get_secret_value()
     keys = request.app.state.keys
     caller = identify(keys, request.state.caller.address, secret)

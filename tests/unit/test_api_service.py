@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.api_client import ApiClient, api_client
@@ -216,6 +217,46 @@ def test_a_large_body_is_refused_while_it_is_read(tmp_path: Path, path: str) -> 
         assert (chunked.status_code, chunked.json()["code"]) == (413, "image_too_large")
         declared = client.post(path, files={"file": ("a.png", b"x" * size)})
         assert (declared.status_code, declared.json()["code"]) == (413, "image_too_large")
+
+
+def test_a_sign_in_is_small(tmp_path: Path) -> None:
+    with api_client(tmp_path) as client:
+        answer = client.post("/v1/session", json={f"field {i}": 1 for i in range(1000)})
+        assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
+        assert "1,024 bytes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "words"),
+    [
+        ({f"field{i}": 1 for i in range(65)}, "body", "65 fields"),
+        ({"tags": [1] * 1001}, "tags", "1,001 items"),
+        ({"id": "x", "tags": [[1]] * 1001}, "tags", "1,001 items"),
+    ],
+)
+def test_json_is_bounded_before_it_is_validated(tmp_path: Path, sent: Any, field: str, words: str) -> None:
+    with api_client(tmp_path) as client:
+        answer = client.post("/v1/search", json=sent)
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+        assert words in answer.json()["detail"]
+
+
+def test_at_most_ten_faults_of_a_request_are_told(tmp_path: Path) -> None:
+    with api_client(tmp_path) as client:
+        answer = client.post("/v1/search", json={"id": "x", "tags": [1] * 1000})
+        assert answer.status_code == 422
+        assert len(answer.json()["errors"]) == 10
+        assert len(answer.content) < 3000
+
+
+@pytest.mark.parametrize("charset", ["punycode", "utf-7", "no-such", "utf-16", "idna"])
+def test_a_form_is_in_utf_8(tmp_path: Path, charset: str) -> None:
+    with api_client(tmp_path) as client:
+        headers = {"content-type": f"multipart/form-data; boundary=b; charset={charset}"}
+        answer = client.post("/v1/search", content=HEAD + picture("red") + TAIL, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+        headers = {"content-type": "multipart/form-data; boundary=b; charset=UTF-8"}
+        assert client.post("/v1/tags", content=HEAD + picture("red") + TAIL, headers=headers).status_code == 200
 
 
 def test_one_large_file_of_several_fails_alone(tmp_path: Path) -> None:
