@@ -37,9 +37,13 @@ class DecodePool(Closing):
     function that reads an image.
     """
 
-    def __init__(self, limits: DecodeLimits, processes: int = 0) -> None:
-        """Take the limits and the number of processes (0: one per processor); start nothing."""
+    def __init__(self, limits: DecodeLimits, processes: int = 0, modules: Sequence[str] = ()) -> None:
+        """Take the limits, the number of processes (0: one per processor) and modules of more operations.
+
+        Nothing is started. The processes import the modules before they are confined.
+        """
         self._limits = limits
+        self._modules = modules
         self.processes = processes or processors()
         self._executor = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         self._lock = threading.Lock()
@@ -143,7 +147,7 @@ class DecodePool(Closing):
                 if decoder.usable:
                     return decoder
                 self._drop(decoder)
-            decoder = DecodeProcess(self._limits.memory)
+            decoder = DecodeProcess(self._limits.memory, self._modules)
             self._decoders.add(decoder)
             return decoder
 

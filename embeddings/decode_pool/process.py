@@ -17,6 +17,15 @@ from embeddings.decode_pool.operations import Facts, told
 from embeddings.errors import ImageUndecodable, LookalikeError
 
 STARTUP_SECONDS = 60.0
+INHERITED = (
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "PYTHONHOME",
+    "PYTHONDONTWRITEBYTECODE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LANG",
+)
 SINGLE_THREAD_ENV = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
@@ -36,18 +45,21 @@ class DecodeProcess:
     it: on Linux the process dies with that thread.
     """
 
-    def __init__(self, memory: int) -> None:
-        """Start the process, without waiting until it is ready. Raises LookalikeError."""
+    def __init__(self, memory: int, modules: Sequence[str] = ()) -> None:
+        """Start the process with the operations of `modules`, without waiting until it is ready.
+
+        Raises LookalikeError.
+        """
         ours, theirs = socket.socketpair()
         shared = make_shared()
         with theirs:
             numbers = theirs.fileno(), shared, os.getpid(), memory
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - no shell, and no part comes from outside
-                    [sys.executable, "-P", "-m", "embeddings.decode_pool.sandbox", *map(str, numbers)],
+                    [sys.executable, "-P", "-m", "embeddings.decode_pool.sandbox", *map(str, numbers), *modules],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    env=os.environ | SINGLE_THREAD_ENV | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env=_environment(),
                     pass_fds=[theirs.fileno(), shared],
                     process_group=0,  # only the parent handles Ctrl-C
                 )
@@ -56,6 +68,7 @@ class DecodeProcess:
                 os.close(shared)
                 raise LookalikeError(f"cannot start a process that decodes images: {error}") from error
         self._channel = Channel(Connection(ours.detach()), shared)
+        self.confined = False  # known once it is ready
         self._ready = False
         self._spent = False  # it reported so, or was killed, which takes effect a moment later
 
@@ -110,8 +123,9 @@ class DecodeProcess:
             return
         with contextlib.suppress(ChannelError):
             if self._channel.wait(STARTUP_SECONDS):
-                self._channel.receive(COPIED)
+                message, _ = self._channel.receive(COPIED)
                 self._ready = True
+                self.confined = bool(message["confined"])
         if not self._ready:
             self.kill()
             raise LookalikeError(f"the process that decodes images does not start (status {self._process.wait()})")
@@ -119,3 +133,9 @@ class DecodeProcess:
 
 def _answer(answer: Mapping[str, Any], content: np.ndarray) -> Answer | LookalikeError:
     return told(answer) if "error" in answer else Answer(dict(answer["facts"]), content)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a decode process: no secret of ours."""
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return kept | SINGLE_THREAD_ENV | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,4 +1,5 @@
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from support.misbehaviour import run
 from support.pictures import encoded, photo
 
 from embeddings.decode_pool.pool import DecodeLimits, DecodePool
+from embeddings.decode_pool.process import INHERITED, SINGLE_THREAD_ENV
 from embeddings.errors import ImageError, ImageTooLarge, ImageUndecodable, LookalikeError
 from embeddings.imaging import decode
 from embeddings.imaging.decode import Box, InputSpec
@@ -27,7 +29,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodePool]:
-    with DecodePool(LIMITS, processes=2) as pool:
+    with misbehaviour.pool(LIMITS, processes=2) as pool:
         yield pool
 
 
@@ -98,7 +100,7 @@ def test_a_crash_costs_one_image(pool: DecodePool, end: object):
 
 def test_an_endless_image_is_stopped_and_the_others_are_not():
     data = encoded(photo(100, 80), "PNG")
-    with DecodePool(IMPATIENT, processes=2) as pool:
+    with misbehaviour.pool(IMPATIENT, processes=2) as pool:
         assert pool.decode(data, SPEC).result().width == 100
         endless = [run(pool, misbehaviour.hang), run(pool, misbehaviour.hang)]
         others = [pool.decode(data, SPEC) for _ in range(10)]
@@ -127,7 +129,7 @@ def test_an_image_that_needs_too_much_memory_fails_alone(pool: DecodePool):
 
 @linux
 def test_a_process_that_accumulates_memory_is_replaced():
-    with DecodePool(LIMITS, processes=1) as pool:
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
         first = run(pool, misbehaviour.pid).result()
         assert run(pool, misbehaviour.pid).result() == first
         run(pool, misbehaviour.keep, 200_000_000).result()
@@ -142,7 +144,7 @@ def test_other_errors_become_undecodable(pool: DecodePool):
 
 
 def test_a_process_that_dies_while_idle_is_replaced():
-    with DecodePool(LIMITS, processes=1) as pool:
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
         first = run(pool, misbehaviour.pid).result()
         os.kill(first, signal.SIGKILL)
         assert gone([first])
@@ -150,7 +152,7 @@ def test_a_process_that_dies_while_idle_is_replaced():
 
 
 def test_only_the_parent_handles_ctrl_c():
-    with DecodePool(LIMITS, processes=1) as pool:
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
         pid = run(pool, misbehaviour.pid).result()
         os.kill(pid, signal.SIGINT)
         assert run(pool, misbehaviour.pid).result() == pid
@@ -164,7 +166,7 @@ def test_processes_import_no_large_library(pool: DecodePool):
 
 
 def test_decoders_write_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]):
-    with DecodePool(LIMITS, processes=1) as pool:
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
         run(pool, misbehaviour.complain).result()
         pool.decode(encoded(photo(64, 64), "TIFF", compression="tiff_lzw")[:-500], SPEC).exception()
     assert capfd.readouterr() == ("", "")
@@ -173,7 +175,7 @@ def test_decoders_write_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize("program", ["/bin/false", "/does/not/exist"])
 def test_a_process_that_does_not_start_is_no_image_error(program: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "executable", program)
-    with DecodePool(LIMITS, processes=1) as pool:
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
         error = pool.decode(b"...", SPEC).exception()
     assert isinstance(error, LookalikeError)
     assert not isinstance(error, ImageError)
@@ -181,7 +183,7 @@ def test_a_process_that_does_not_start_is_no_image_error(program: str, monkeypat
 
 @linux
 def test_close_is_at_once_and_leaves_nothing():
-    pool = DecodePool(LIMITS, processes=2)
+    pool = misbehaviour.pool(LIMITS, processes=2)
     pids = [run(pool, misbehaviour.pid).result()]
     futures = [run(pool, misbehaviour.hang) for _ in range(1000)]
     pool.close()
@@ -203,7 +205,7 @@ def held() -> tuple[int, int]:
 def test_no_shared_memory_or_descriptor_is_left_behind():
     data = encoded(photo(100, 80), "PNG")
     before = held()
-    with DecodePool(LIMITS, processes=1) as pool:
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
         pids = [run(pool, misbehaviour.pid).result()]
         first = held()
         for _ in range(3):
@@ -220,39 +222,60 @@ def test_no_shared_memory_or_descriptor_is_left_behind():
 def test_pixels_of_a_large_input_arrive():
     spec = InputSpec(1500, 1500, 1.0, "squash")  # more than the memory that is shared
     data = encoded(photo(100, 80), "PNG")
-    with DecodePool(LIMITS, processes=1) as pool:
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
         found = pool.decode(data, spec).result().pixels
     assert np.array_equal(found, decode.decode(data, spec, max_pixels=10**7).pixels)
 
 
 PARENT = """
 import sys
-from embeddings.decode_pool.pool import DecodeLimits, DecodePool
+from embeddings.decode_pool.pool import DecodeLimits
 from support import misbehaviour
-pool = DecodePool(DecodeLimits(10**6, 10**6, 1000, 10**9), processes=2)
-for _ in range(2):
-    misbehaviour.run(pool, misbehaviour.announce_and_hang, sys.argv[1])
+limits = DecodeLimits(10**6, 10**6, 1000, 10**9)
+for pool in (misbehaviour.pool(limits, processes=1), misbehaviour.pool(limits, processes=1)):
+    print(misbehaviour.run(pool, misbehaviour.pid).result(), flush=True)
+    misbehaviour.run(pool, misbehaviour.hang)
 sys.stdin.read()
 """
 
 
 @linux
-def test_killing_the_parent_ends_its_busy_processes(tmp_path: Path):
-    fifo = tmp_path / "children"
-    os.mkfifo(fifo)
+def test_killing_the_parent_ends_its_busy_processes():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen([sys.executable, "-c", PARENT, fifo], stdin=subprocess.PIPE, env=environment) as parent:
-        with open(os.open(fifo, os.O_RDWR)) as lines:  # noqa: PTH123 - open for both: no end between two writers
-            pids = [int(lines.readline()) for _ in range(2)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=pipe, stdout=pipe, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        pids = [int(parent.stdout.readline()) for _ in range(2)]
         assert not set(pids) & {parent.pid}
         parent.kill()
     assert gone(pids)
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="processes are confined on Linux on x86-64"
+)
+def test_a_process_opens_nothing_and_starts_nothing(pool: DecodePool):
+    denied = (misbehaviour.open_file, misbehaviour.open_socket, misbehaviour.start_process, misbehaviour.fork)
+    for act in (*denied, misbehaviour.kill_parent):
+        error = failure(pool, act)
+        assert isinstance(error, ImageUndecodable), act.__name__
+        assert "PermissionError" in error.message
+    run(pool, misbehaviour.start_thread).result()
+
+
+def test_a_process_knows_no_secret_of_its_parent(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LOOKALIKE_MILVUS_TOKEN", "root:secret")
+    with misbehaviour.pool(LIMITS, processes=1) as pool:
+        known = set(run(pool, misbehaviour.environment).result())
+    assert known <= {*INHERITED, *SINGLE_THREAD_ENV, "PYTHONPATH"}
+
+
 def test_every_sound_file_is_decoded_and_others_fail_alone(shared_data: Path):
     files = sorted(path for path in (shared_data / "decoders").rglob("*") if path.is_file())
     assert len(files) > 1000
-    with DecodePool(LIMITS) as pool:
+    with misbehaviour.pool(LIMITS) as pool:
         contents = [path.read_bytes() for path in files]
         sound = [run(pool, misbehaviour.opens_soundly, data=data) for data in contents]
         decoded = [pool.decode(data, SPEC) for data in contents]

@@ -3,7 +3,10 @@
 import ctypes
 import io
 import os
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,7 +17,7 @@ from PIL import Image
 from embeddings.imaging.open_image import MAX_SIDE
 
 if TYPE_CHECKING:
-    from embeddings.decode_pool.pool import DecodePool
+    from embeddings.decode_pool.pool import DecodeLimits, DecodePool
 
 MAX_PIXELS = 180_000_000
 
@@ -23,6 +26,13 @@ def perform(data: bytes, name: str, arguments: list[Any]) -> tuple[dict[str, Any
     """Call a function of this module, as an operation of embeddings.decode_pool.operations."""
     function = globals()[name]
     return {"value": function(data, *arguments) if name == "opens_soundly" else function(*arguments)}, b""
+
+
+def pool(limits: "DecodeLimits", processes: int = 0) -> "DecodePool":
+    """Return a pool whose processes know the functions of this module."""
+    from embeddings.decode_pool.pool import DecodePool  # a decode process does not need it
+
+    return DecodePool(limits, processes, [__name__])
 
 
 def run(pool: "DecodePool", function: Callable[..., object], *arguments: object, data: bytes = b"") -> Future[Any]:
@@ -58,10 +68,42 @@ def hang() -> None:
         pass
 
 
-def announce_and_hang(fifo: str) -> None:
-    """Write the number of this process to a named pipe and never return."""
-    Path(fifo).write_text(f"{os.getpid()}\n")
-    hang()
+def open_file() -> None:
+    """Read a file."""
+    Path(__file__).read_bytes()
+
+
+def open_socket() -> None:
+    """Make a socket."""
+    socket.socket().close()
+
+
+def start_process() -> None:
+    """Start another program."""
+    os.posix_spawn("/bin/true", ["true"], {})
+
+
+def fork() -> None:
+    """Start another process."""
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def start_thread() -> None:
+    """Start a thread and wait for it."""
+    thread = threading.Thread(target=time.sleep, args=(0,))
+    thread.start()
+    thread.join()
+
+
+def kill_parent() -> None:
+    """Send a signal to the process that started this one."""
+    os.kill(os.getppid(), 0)
+
+
+def environment() -> list[str]:
+    """Return the names of the environment's variables."""
+    return sorted(os.environ)
 
 
 def take(size: int) -> int:

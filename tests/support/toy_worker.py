@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from embeddings.decode_pool.pool import DecodeLimits, DecodePool, Picture
+from embeddings.decode_pool.pool import DecodeLimits, Picture
 from embeddings.embedder import Embedding
 from embeddings.imaging.decode import Box, DecodedImage
 from embeddings.models.identity import ModelIdentity
@@ -37,7 +37,7 @@ class WorkingToy(ToyEmbedder):
         super().__init__()
         self.identity = ModelIdentity(TOY.name, fingerprint, TOY.dimension)
         self.pool.close()
-        self.pool = DecodePool(DecodeLimits(10_000_000, MAX_PIXELS, 2.0, 1_000_000_000), 2)  # type: ignore[assignment]
+        self.pool = misbehaviour.pool(DecodeLimits(10_000_000, MAX_PIXELS, 2.0, 1_000_000_000), 2)  # type: ignore[assignment]
         self._seconds = float(os.environ.get("TOY_SECONDS", "0"))
 
     def submit(self, picture: Picture, box: Box | None = None) -> Future[DecodedImage]:
