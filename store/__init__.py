@@ -1,5 +1,6 @@
 """The store: collections of rows, in a Milvus server or in a directory on this machine."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from store.base import Store
@@ -21,4 +22,7 @@ def open_store(uri: str, token: str, data: Path, timeout: float) -> Store:
     free_at_once()  # before pyarrow is imported
     from store.milvus_lite.backend import LiteBackend  # noqa: PLC0415
 
-    return MilvusStore(LiteBackend(data / "milvus", timeout))
+    store = MilvusStore(LiteBackend(data / "milvus", timeout))
+    with suppress(OSError):  # it helps only where the data directory lies in a folder that is indexed
+        (data / ".nomedia").touch()
+    return store

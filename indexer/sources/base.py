@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from embeddings.errors import FileUnreadable
 
+INT64 = -(2**63), 2**63 - 1
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -13,7 +15,8 @@ class Reference:
 
     `path` names it within the source, as text that a collection can keep; nothing else is needed to fetch it. `bytes`
     and `modified_at` (nanoseconds since 1970, or any number that changes with the content) tell whether it changed;
-    they are None if the source does not give them. `id` and `meta` are the caller's own, None if there are none.
+    they are None if the source does not give them, and a number that no column can keep becomes the nearest one. `id`
+    and `meta` are the caller's own, None if there are none.
     """
 
     path: str
@@ -21,6 +24,13 @@ class Reference:
     modified_at: int | None
     id: str | None = None
     meta: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        """Bring numbers into the range of a column: file systems and lists have times of the years 1601 and 2400."""
+        for name in ("bytes", "modified_at"):
+            value = getattr(self, name)
+            if value is not None and not INT64[0] <= value <= INT64[1]:
+                object.__setattr__(self, name, min(max(value, INT64[0]), INT64[1]))
 
 
 @dataclass(frozen=True)

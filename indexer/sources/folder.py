@@ -22,14 +22,21 @@ NOT_IMAGES = frozenset(
     for suffix in line.split()
 )
 
+# Folders in which a NAS, Windows, macOS and file systems keep thumbnails, trash and their own files.
+SYSTEM_FOLDERS = frozenset(
+    ("@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found")
+)
+LEFT_OUT = ".nomedia"  # a file that asks galleries to leave its folder out
+
 Entries = Iterator["os.DirEntry[str]"]
 
 
 class Folder:
     """A folder with all folders below it.
 
-    Hidden files and folders are skipped. Links to files are followed; links to folders only if they lead out of the
-    source, and each such folder once, so that loops have no effect.
+    Hidden files and folders, SYSTEM_FOLDERS and folders with a file `.nomedia` are left out. Links to files are
+    followed; links to folders only if they lead out of the source, and each such folder once, so that loops have no
+    effect.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,7 +75,9 @@ class Folder:
     def _enter(self, folder: str, folders: list[Entries]) -> Iterator[Unlistable]:
         try:
             with os.scandir(folder) as entries:
-                folders.append(iter(sorted(entries, key=lambda entry: entry.name)))
+                found = sorted(entries, key=lambda entry: entry.name)
+            if not any(entry.name == LEFT_OUT for entry in found):
+                folders.append(iter(found))
         except OSError as error:
             yield self._unlistable(folder, error)
 
@@ -77,7 +86,7 @@ class Folder:
     ) -> Iterator[Reference | Unlistable]:
         try:
             if entry.is_dir():
-                if self._must_enter(entry, visited):
+                if entry.name.lower() not in SYSTEM_FOLDERS and self._must_enter(entry, visited):
                     yield from self._enter(entry.path, folders)
                 return
             if os.path.splitext(entry.name)[1].lower() in NOT_IMAGES:  # noqa: PTH122 - Path costs as much as reading

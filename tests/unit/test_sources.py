@@ -44,6 +44,28 @@ def test_hidden_files_and_what_is_no_image_by_name_are_left_out(tmp_path):
     assert listed(tmp_path) == ["IMG_1.JPG", "noextension", "x.bin"]
 
 
+def test_folders_of_other_programs_are_left_out(tmp_path):
+    make(
+        tmp_path,
+        "a.jpg",
+        "@eaDir/a.jpg",
+        "x/#recycle/b.jpg",
+        "$RECYCLE.BIN/c.jpg",
+        "__MACOSX/d.jpg",
+        "lost+found/e.jpg",
+    )
+    make(tmp_path, "app/.nomedia", "app/f.jpg", "app/deep/g.jpg", "x/nomedia/h.jpg")
+    assert listed(tmp_path) == ["a.jpg", "x/nomedia/h.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(-11_644_473_600_000_000_000, -(2**63)), (13_569_465_600_000_000_000, 2**63 - 1), (-1, -1), (None, None)],
+)
+def test_a_change_time_is_one_that_a_column_can_keep(given, kept):
+    assert Reference("a.jpg", 5, given).modified_at == kept
+
+
 def test_link_loops_have_no_effect(tmp_path):
     make(tmp_path, "a/1.jpg")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
