@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +30,9 @@ logging.getLogger("milvus_lite.adapter").setLevel(logging.CRITICAL)
 
 _MESSAGE_BYTES = 256 * 1024 * 1024
 _THREADS = 2  # calls are serialised
+
+
+log = logging.getLogger(__name__)
 
 
 class LiteEngine:
@@ -132,7 +136,21 @@ def _holder(lock: Path) -> str:
 
 
 def _remove_incomplete(directory: Path) -> None:
-    """Remove collections whose creation was cut short: they hold no rows and would block the next attempt."""
+    """Remove collections whose creation was cut short: they hold no rows and would block the next attempt.
+
+    A collection that has lost its schema is set aside, not removed: its rows may be recovered.
+    """
     for collection in (directory / "collections").iterdir():
-        if not (collection / "schema.json").exists():
+        if (collection / "schema.json").exists():
+            continue
+        if not any(file.stat().st_size for file in collection.rglob("*") if file.is_file()):
             shutil.rmtree(collection)
+            continue
+        aside = directory / "damaged" / f"{collection.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        aside.parent.mkdir(exist_ok=True)
+        collection.rename(aside)
+        log.error(
+            "the collection in %s has lost its schema.json; it was moved to %s: restore it from a backup",
+            collection,
+            aside,
+        )

@@ -18,6 +18,7 @@ from support.store_engines import SERVER, open_lite
 
 from embeddings.errors import DataDirectoryLocked, DiskFull, StoreUnavailable, UsageError
 from embeddings.models.identity import ModelIdentity
+from indexer.sources.folder import Folder
 from store import open_store
 from store.base import Collection
 from store.milvus.backend import Backend
@@ -271,3 +272,31 @@ def test_a_server_that_says_nothing_is_given_up(silent_port: int) -> None:
 def test_an_address_that_is_none_is_refused(uri: str) -> None:
     with pytest.raises(UsageError, match="LOOKALIKE_MILVUS_URI"):
         open_store(uri, "", Path(), timeout=1.0)
+
+
+def test_a_collection_that_has_lost_its_schema_is_set_aside_with_its_rows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_store("", "", tmp_path, 30) as store:
+        for name in ("kept", "hurt"):
+            store.create(name, MODEL).upsert(make_rows(range(50)))
+            store.open(name).flush()
+    (hurt,) = [folder for folder in (tmp_path / "milvus" / "collections").iterdir() if folder.name.startswith("hurt")]
+    before = sorted(path.relative_to(hurt) for path in hurt.rglob("*") if path.is_file())
+    (hurt / "schema.json").unlink()
+    with open_store("", "", tmp_path, 30) as store:
+        assert store.open("kept").count() == 50
+    (aside,) = (tmp_path / "milvus" / "damaged").iterdir()
+    assert aside.name.startswith(hurt.name)
+    after = sorted(path.relative_to(aside) for path in aside.rglob("*") if path.is_file())
+    assert after == [path for path in before if path.name != "schema.json"]
+    assert "has lost its schema.json; it was moved to" in caplog.text
+
+
+def test_the_data_directory_is_no_part_of_the_folder_that_it_lies_in(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    with open_store("", "", tmp_path / "data", 30):
+        pass
+    (tmp_path / "data" / "uploads").mkdir()
+    (tmp_path / "data" / "uploads" / "b.jpg").write_bytes(b"b")
+    assert [item.path for item in Folder(tmp_path).references()] == ["a.jpg"]
