@@ -23,7 +23,7 @@ from cli.common import (
     store_of,
 )
 from embeddings.embedder import Embedder
-from embeddings.errors import UsageError
+from embeddings.errors import SourceUnavailable, UsageError
 from embeddings.settings import Settings
 from indexer.pipeline.index_source import index_source
 from indexer.pipeline.progress import Failure, IndexProgress
@@ -59,6 +59,9 @@ class IndexReport:
 @collection_option
 @model_option
 @click.option("--prune", is_flag=True, help="Also remove entries whose files no longer exist in SOURCE.")
+@click.option(
+    "--even-if-empty", is_flag=True, help="With --prune: also when SOURCE has no image at all, as an unmounted drive."
+)
 @click.option("--watch", is_flag=True, help="Keep indexing as a folder changes, until Ctrl-C; implies --prune.")
 @headers_option
 @json_option
@@ -67,6 +70,7 @@ def index(
     collection: str | None,
     model: str | None,
     prune: bool,
+    even_if_empty: bool,
     watch: bool,
     headers: Sequence[str],
     as_json: bool,
@@ -87,19 +91,26 @@ def index(
         raise UsageError("--watch is for folders: run the command again when a list or a bucket has changed")
     with store_of(settings) as store, Embedder(settings) as embedder:
         target = store.create(settings.collection, embedder.identity)
-        report = index_once(opened, target, embedder, settings, prune or watch)
+        report = index_once(opened, target, embedder, settings, prune or watch, even_if_empty)
         print_json(report) if as_json else print_report(report)
         if watch and folder is not None:
             _watch(folder, target, embedder, settings, as_json)
     return 1 if report.failed else 0
 
 
-def index_once(source: Source, target: Collection, embedder: Embedder, settings: Settings, prune: bool) -> IndexReport:
+def index_once(
+    source: Source,
+    target: Collection,
+    embedder: Embedder,
+    settings: Settings,
+    prune: bool,
+    even_if_empty: bool = False,
+) -> IndexReport:
     """Index a source with a progress bar and return the report."""
     began = time.perf_counter()
     with IndexBar(PurePath(source.name).name) as bar:
         try:
-            progress = index_source(source, target, embedder, settings.max_bytes, prune, bar.show)
+            progress = index_source(source, target, embedder, settings.max_bytes, prune, bar.show, even_if_empty)
         except KeyboardInterrupt:
             bar.close()
             click.echo(
@@ -165,14 +176,21 @@ def _watch(folder: Folder, target: Collection, embedder: Embedder, settings: Set
     from watchfiles import watch  # noqa: PLC0415 - used only here
 
     click.echo(f"watching {folder.root}; Ctrl-C stops", err=True)
-    indexed_at = -math.inf
+    indexed_at, told = -math.inf, ""
     with suppress(KeyboardInterrupt):  # the way to end it, also while the folder is indexed again
         for changes in watch(folder.root, yield_on_timeout=True, rust_timeout=TICK_MS):
             # Also at once, because files may have come before the watch began, and now and then, because the system
             # does not report changes of network mounts.
             if not changes and time.monotonic() - indexed_at < LOOK_AGAIN_SECONDS:
                 continue
-            report = index_once(folder, target, embedder, settings, prune=True)
             indexed_at = time.monotonic()
+            try:
+                report = index_once(folder, target, embedder, settings, prune=True)
+            except SourceUnavailable as error:  # its drive may come back
+                if error.message != told:
+                    click.echo(error.message, err=True)
+                told = error.message
+                continue
+            indexed_at, told = time.monotonic(), ""
             if report.indexed or report.copied or report.removed or report.failed:
                 print_json(report) if as_json else print_report(report)

@@ -17,7 +17,13 @@ from indexer.sources.base import Reference, Source, Unlistable
 
 
 def index_source(
-    source: Source, collection: WritableCollection, embedder: Embedder, max_bytes: int, prune: bool, listener: Listener
+    source: Source,
+    collection: WritableCollection,
+    embedder: Embedder,
+    max_bytes: int,
+    prune: bool,
+    listener: Listener,
+    even_if_empty: bool = False,
 ) -> IndexProgress:
     """Make `collection` hold every image of the source.
 
@@ -45,7 +51,7 @@ def index_source(
         with PrefetchIterator(source.references()) as listed:
             pipeline.add(new(listed))
         if prune:
-            gone = list(dict.fromkeys([*seen.gone(source.name, collection), *pipeline.moved]))
+            gone = list(dict.fromkeys([*seen.gone(source.name, collection, even_if_empty), *pipeline.moved]))
             collection.delete(gone)
             progress.removed = len(gone)
             listener(progress)

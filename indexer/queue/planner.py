@@ -155,7 +155,7 @@ class Planner:
             raise Superseded
         removed = job.removed
         if job_state.spec.prune:
-            gone = stop.retrying(lambda: list(compared.seen.gone(source.name, collection)))
+            gone = stop.retrying(lambda: compared.seen.gone(source.name, collection))
             collection.delete(gone)
             removed += len(gone)
         collection.flush()

@@ -209,9 +209,19 @@ def test_watching_follows_files_as_they_come_and_go(lookalike, photos, tmp_path)
         (tmp_path / "whole.png").rename(folder / "coffee.png")
         came = json.loads(read_document(watcher))
         assert (came["found"], came["indexed"]) == (1, 1)
+        shutil.copy(photos / "chelsea.png", tmp_path / "whole.png")
+        (tmp_path / "whole.png").rename(folder / "chelsea.png")
+        assert json.loads(read_document(watcher))["indexed"] == 1
         (folder / "coffee.png").unlink()
         went = json.loads(read_document(watcher))
-        assert (went["found"], went["removed"]) == (0, 1)
+        assert (went["found"], went["removed"]) == (1, 1)
+        (folder / "chelsea.png").unlink()  # the last one: as if the drive were gone
+        assert "none was removed" in watcher.stderr.readline() + watcher.stderr.readline()
+        shutil.copy(photos / "chelsea.png", tmp_path / "whole.png")
+        (tmp_path / "whole.png").rename(folder / "chelsea.png")
+        shutil.copy(photos / "coffee.png", tmp_path / "whole.png")
+        (tmp_path / "whole.png").rename(folder / "coffee.png")
+        assert json.loads(read_document(watcher))["found"] >= 1  # it goes on
     finally:
         os.killpg(watcher.pid, signal.SIGINT)
         _, err = watcher.communicate(timeout=30)

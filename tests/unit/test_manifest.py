@@ -228,11 +228,12 @@ def test_a_list_becomes_rows_with_ids_and_meta(tmp_path):
 
 
 def test_no_row_is_pruned_for_a_line_that_nobody_understands(tmp_path):
-    (tmp_path / "red.png").write_bytes(picture("red"))
-    (tmp_path / "list.jsonl").write_text('{"uri": "red.png"}\n')
+    for colour in ("red", "green"):
+        (tmp_path / f"{colour}.png").write_bytes(picture(colour))
+    both = '{"uri": "red.png"}\n{"uri": "green.png"}'
     collection = MemoryStore().create("photos", TOY)
     with ToyEmbedder() as embedder:
-        for text, left in (('{"uri": "red.png"}', 1), ('{"uri": "s3://b/a"}\n{"uri": "red', 1), ("", 0)):
+        for text, left in ((both, 2), ('{"uri": "s3://b/a"}\n{"uri": "red', 2), ('{"uri": "green.png"}', 1)):
             (tmp_path / "list.jsonl").write_text(text)
             index_source(Manifest(tmp_path / "list.jsonl"), collection, embedder, 100_000, True, lambda _: None)
             assert collection.count() == left

@@ -1,12 +1,13 @@
 """The difference between a folder and a collection, with a toy model and the store that keeps rows in memory."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from support.toy import TOY, ToyEmbedder, picture
 
-from embeddings.errors import DiskFull
+from embeddings.errors import DiskFull, SourceUnavailable
 from indexer.pipeline.index_source import index_source
 from indexer.pipeline.progress import IndexProgress
 from indexer.sources.folder import Folder
@@ -181,24 +182,42 @@ def test_a_file_that_vanishes_midway_is_a_failure(folder, collection, embedder):
 
 
 def test_without_prune_rows_of_gone_files_stay(folder, collection, embedder):
-    (folder / "red.png").write_bytes(picture("red"))
+    for colour in ("red", "green"):
+        (folder / f"{colour}.png").write_bytes(picture(colour))
     index(folder, collection, embedder)
     (folder / "red.png").unlink()
-    assert counts(index(folder, collection, embedder)) == {}
-    assert paths(collection) == {"red.png"}
-    assert counts(index(folder, collection, embedder, prune=True)) == {"removed": 1}
-    assert paths(collection) == set()
+    assert counts(index(folder, collection, embedder)) == {"skipped": 1}
+    assert paths(collection) == {"red.png", "green.png"}
+    assert counts(index(folder, collection, embedder, prune=True)) == {"skipped": 1, "removed": 1}
+    assert paths(collection) == {"green.png"}
+
+
+def test_a_folder_that_is_empty_at_once_is_not_pruned_unasked(folder, collection, embedder):
+    (folder / "red.png").write_bytes(picture("red"))
+    (folder / "sub").mkdir()
+    (folder / "sub" / "green.png").write_bytes(picture("green"))
+    index(folder, collection, embedder)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with pytest.raises(SourceUnavailable, match="the collection has 2 of it, and none was removed"):
+        index(folder, collection, embedder, prune=True)
+    assert collection.count() == 2
+    progress = index_source(Folder(folder), collection, embedder, MAX_BYTES, True, lambda _: None, even_if_empty=True)
+    assert counts(progress) == {"removed": 2}
+    assert counts(index(folder, collection, embedder, prune=True)) == {}
 
 
 def test_prune_leaves_other_folders_alone(folder, collection, embedder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     for place in (folder, other):
-        (place / "red.png").write_bytes(picture("red"))
+        for colour in ("red", "green"):
+            (place / f"{colour}.png").write_bytes(picture(colour))
         index(place, collection, embedder)
     (folder / "red.png").unlink()
-    assert counts(index(folder, collection, embedder, prune=True)) == {"removed": 1}
-    assert {known.source for known in collection.known()} == {str(other)}
+    assert counts(index(folder, collection, embedder, prune=True)) == {"skipped": 1, "removed": 1}
+    left = {(known.source, known.path) for known in collection.known()}
+    assert left == {(str(folder), "green.png"), (str(other), "red.png"), (str(other), "green.png")}
 
 
 def test_prune_keeps_the_rows_of_what_could_not_be_looked_at(folder, collection, embedder):
