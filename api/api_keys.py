@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from hmac import compare_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from api.limits.rate_limiter import is_loopback
 from embeddings.errors import KeysUnreadable, NotFound, UsageError
 from embeddings.utils import storage_error, write_atomically
 
@@ -21,6 +22,9 @@ PREFIX = "lk_"  # people and scanners for leaked secrets recognise a key by it
 BYTES = 32
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FILE = "keys.json"
+
+
+OpenTo = Literal["nobody", "loopback", "anyone"]
 
 
 class Scope(StrEnum):
@@ -151,17 +155,23 @@ def _key(document: dict[str, Any]) -> Key:
 
 
 class ApiKeys:
-    """All keys of a service. `open_without_keys`: as long as there is no key, everybody may use the service."""
+    """All keys of a service, and whom it serves as long as there never was a key: `open_to`."""
 
-    def __init__(self, file: KeyFile, fixed: Sequence[Key] = (), open_without_keys: bool = False) -> None:
+    def __init__(self, file: KeyFile, fixed: Sequence[Key] = (), open_to: OpenTo = "nobody") -> None:
         self._file = file
         self._fixed = tuple(fixed)
-        self._open_without_keys = open_without_keys
+        self._open_to = open_to
+        self._file_seen = False
 
     @property
     def needed(self) -> bool:
-        """True if requests need a key."""
-        return not self._open_without_keys or bool(self._fixed) or self._file.exists
+        """True if all requests need a key; once there was a key file, until the end, even if it is removed."""
+        self._file_seen = self._file_seen or self._file.exists
+        return self._open_to == "nobody" or bool(self._fixed) or self._file_seen
+
+    def needed_by(self, address: str) -> bool:
+        """Return whether requests from an address, as trusted proxies tell it, need a key."""
+        return self.needed or (self._open_to == "loopback" and not is_loopback(address))
 
     def keys(self) -> tuple[Key, ...]:
         """Return the keys of the settings and those of the file."""

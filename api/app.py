@@ -72,7 +72,7 @@ def create_app(
     )
     app.state.service = service
     app.state.jobs = jobs
-    app.state.keys = keys or ApiKeys(KeyFile(settings.data), open_without_keys=True)
+    app.state.keys = keys or ApiKeys(KeyFile(settings.data), open_to="anyone")
     app.state.scans = Scans(settings.data, store, service.image_files, embedder.pool)
     app.state.stopping = asyncio.Event()
     errors.install(app)

@@ -2,6 +2,7 @@
 
 from fastapi import Request, Response
 
+from api.api_keys import ApiKeys
 from api.current_request import current_request_id
 from api.middleware.access import COOKIE, Caller, identify
 from api.openapi.document import body, json_body, problems
@@ -18,7 +19,7 @@ router = Router(prefix="/v1", tags=["session"])
 @router.get("/session")
 async def get_session(request: Request) -> SessionOut:
     """Return whether this service requires API keys, and the name and scope of the caller's key."""
-    return _out(request.app.state.keys.needed, request.state.caller)
+    return _out(request.app.state.keys, request.state.caller)
 
 
 @router.post(
@@ -38,7 +39,7 @@ async def sign_in(request: Request, response: Response) -> SessionOut:
     if caller.key:
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=secure)
-    return _out(keys.needed, caller)
+    return _out(keys, caller)
 
 
 @router.delete("/session", status_code=204, responses=problems(403))
@@ -47,11 +48,11 @@ async def sign_out(response: Response) -> None:
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 
-def _out(needed: bool, caller: Caller) -> SessionOut:
+def _out(keys: ApiKeys, caller: Caller) -> SessionOut:
     key = caller.key
     return SessionOut(
         request_id=current_request_id(),
-        key_needed=needed,
+        key_needed=keys.needed_by(caller.address),
         key=key.name if key else None,
         scope=key.scope if key else None,
     )

@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from api.api_keys import ApiKeys, KeyFile, parse_entry
+from api.api_keys import ApiKeys, KeyFile, OpenTo, parse_entry
 from api.app import create_app
 from api.middleware.browser_security import LOOPBACK
 from api.server.connection import MAX_CONNECTIONS, ConnectionCounter, HttpConnection
@@ -109,12 +109,18 @@ def _binding(address: str) -> Iterator[None]:
 def load_keys(settings: Settings, listener: socket.socket, allow_anyone: bool = False) -> ApiKeys:
     """Return the API keys of the settings and of the data directory.
 
-    Raises UsageError if other machines can reach the service and it has no keys, unless `allow_anyone`; KeysUnreadable.
+    Raises UsageError if other machines can reach the service, by its address or a name of LOOKALIKE_HOSTS, and it has
+    no keys, unless `allow_anyone`; KeysUnreadable.
     """
-    open_without_keys = allow_anyone or _is_loopback(listener)
-    keys = ApiKeys(KeyFile(settings.data), list(map(parse_entry, settings.api_keys)), open_without_keys)
+    public = [name for name in settings.hosts if name not in LOOPBACK]
+    host = next(iter(public), listener.getsockname()[0])
+    open_to: OpenTo = "nobody" if public or not _is_loopback(listener) else "loopback"
+    keys = ApiKeys(
+        KeyFile(settings.data),
+        list(map(parse_entry, settings.api_keys)),
+        "anyone" if allow_anyone else open_to,
+    )
     if not keys.keys() and keys.needed:
-        host = listener.getsockname()[0]
         raise UsageError(
             f"anyone who can reach {host} could search, add and remove images: create an API key first "
             "(lookalike keys create NAME --scope admin), or pass --allow-anyone",

@@ -186,10 +186,10 @@ def test_a_proxy_on_this_machine_says_who_is_calling(impatient: Server) -> None:
         return httpx.get(f"{impatient.address}/v1/collections", headers=headers).status_code
 
     assert [status(a) for a in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2")] == [
-        200,
+        401,
         429,
-        200,
-        200,
+        401,
+        401,
         429,
     ]
     assert httpx.get(f"{impatient.address}/v1/collections").status_code == 200
@@ -213,6 +213,11 @@ def test_beyond_this_machine_it_wants_keys_or_to_be_told(tmp_path: Path) -> None
             load_keys(settings, public)
         assert caught.value.field == "host"
         assert not load_keys(settings, private).needed
+        assert load_keys(settings, private).needed_by("192.168.0.7"), "who comes through a proxy"
+        named = settings.model_copy(update={"hosts": ("photos.example.org", "localhost")})
+        with pytest.raises(UsageError, match=r"who can reach photos\.example\.org"):
+            load_keys(named, private)
+        assert not load_keys(named, private, allow_anyone=True).needed_by("192.168.0.7")
         assert not load_keys(settings, public, allow_anyone=True).needed
         KeyFile(tmp_path).add(new_key("ci", Scope.READ)[1])
         assert load_keys(settings, public).needed and load_keys(settings, private).needed

@@ -5,10 +5,11 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from api.api_keys import ApiKeys, Key, KeyFile, Scope, new_key, parse_entry
+from api.api_keys import ApiKeys, Key, KeyFile, OpenTo, Scope, new_key, parse_entry
 from embeddings.errors import KeysUnreadable, NotFound, UsageError
 from embeddings.settings import read_settings
 
@@ -37,7 +38,7 @@ def test_scopes_cover_those_before_them() -> None:
 
 
 def test_a_running_service_sees_new_and_revoked_keys(tmp_path: Path) -> None:
-    keys = ApiKeys(KeyFile(tmp_path), open_without_keys=True)
+    keys = ApiKeys(KeyFile(tmp_path), open_to="loopback")
     assert not keys.needed
     secret, key = new_key("ci", Scope.READ)
     KeyFile(tmp_path).add(key)
@@ -46,7 +47,20 @@ def test_a_running_service_sees_new_and_revoked_keys(tmp_path: Path) -> None:
     assert keys.needed, "a list without keys lets nobody in"
     assert keys.find(secret) is None
     (tmp_path / "keys.json").unlink()
-    assert not keys.needed
+    assert keys.needed, "a list that is gone lets nobody in"
+
+
+def test_who_needs_a_key_where_there_is_none(tmp_path: Path) -> None:
+    addresses = ("127.0.0.1", "::1", "192.168.0.7", "2001:db8::1", "-")
+    needed = {
+        open_to: [ApiKeys(KeyFile(tmp_path), open_to=open_to).needed_by(address) for address in addresses]
+        for open_to in get_args(OpenTo)
+    }
+    assert needed == {
+        "nobody": [True] * 5,
+        "loopback": [False, False, True, True, True],
+        "anyone": [False] * 5,
+    }
 
 
 def test_without_the_file_a_public_service_stays_shut(tmp_path: Path) -> None:
@@ -68,7 +82,7 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, text: str) -> None:
     secret, key = new_key("ci", Scope.READ)
     file = KeyFile(tmp_path)
     file.add(key)
-    keys = ApiKeys(file, open_without_keys=True)
+    keys = ApiKeys(file, open_to="loopback")
     assert keys.find(secret)
     file.path.write_text(text)
     os.utime(file.path, ns=(1, 1))
@@ -81,7 +95,7 @@ def test_keys_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("LOOKALIKE_API_KEYS", f"{key.entry}, ops:admin:{'0' * 64}")
     fixed = list(map(parse_entry, read_settings().api_keys))
     assert fixed[0] == Key("fleet", Scope.WRITE, key.digest) and fixed[1].scope == Scope.ADMIN
-    keys = ApiKeys(KeyFile(tmp_path), fixed, open_without_keys=True)
+    keys = ApiKeys(KeyFile(tmp_path), fixed, open_to="loopback")
     assert keys.needed and keys.find(secret) == fixed[0]
 
 
