@@ -11,6 +11,7 @@ from duplicates.evidence import Evidence, Kind
 from duplicates.pair_store import PairSnapshot, PairStore
 from embeddings.errors import NotFound, UsageError
 from store.base import Collection
+from store.locations import is_list, local_file
 from store.records import Row
 
 MAX_IMAGES = 500  # of one group that are shown
@@ -84,13 +85,15 @@ class Review:
         if len(images) < 2:
             return None
         best, why = best_of([copy.row for copy in images])
-        return GroupView(group, group.id in self._kept, self._count(group), images, best, why)
+        count = self._count(group) if len(images) == MAX_IMAGES else len(images)
+        return GroupView(group, group.id in self._kept, count, images, best, why)
 
     def _files(self, group: Group, rows: dict[str, Row]) -> list[Copy]:
         """Return every file of an exact group."""
         (unit,) = group.units
         content = self._snapshot.hashes[unit.contents[0]]
-        return [Copy(rows[i], 1, None) for i in self._ids(unit.contents) if _has_content(rows.get(i), content)]
+        existing = [rows[i] for i in self._ids(unit.contents) if _has_content(rows.get(i), content)]
+        return [Copy(row, 1, None) for row in present(existing)]
 
     def _units(self, group: Group, rows: dict[str, Row]) -> list[Copy]:
         """Return the best file of each unit."""
@@ -102,6 +105,7 @@ class Review:
                 for id_ in self._ids((content,))
                 if _has_content(rows.get(id_), self._snapshot.hashes[content])
             ]
+            existing = present(existing)
             if existing:
                 files = sum(len(self._snapshot.images[content]) for content in unit.contents)
                 copies.append(Copy(best_of(existing)[0], files, unit.evidence))
@@ -120,3 +124,36 @@ class Review:
 def _has_content(row: Row | None, content: str) -> bool:
     """Return whether a row still exists and still has this content."""
     return row is not None and row.content_hash == content
+
+
+def present(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows whose files are there as they were indexed, one for each file.
+
+    A group says which files are spare, so it may not name one that has gone or changed, nor a link or another name of a
+    file beside the file itself. Rows of other machines, and of roots that are not here now, count as there.
+    """
+    files: dict[tuple[int, int], tuple[bool, Row]] = {}
+    elsewhere: list[Row] = []
+    for row in rows:
+        file = local_file(row.source, row.path)
+        root = local_file(row.source, "")
+        if file is None or root is None or not root.exists():
+            elsewhere.append(row)
+        elif (identity := _identity(file, row)) is not None:
+            is_link = file.is_symlink()
+            known = files.get(identity)
+            if known is None or (known[0] and not is_link):
+                files[identity] = is_link, row
+    kept = {row.id for row in elsewhere} | {row.id for _, row in files.values()}
+    return [row for row in rows if row.id in kept]
+
+
+def _identity(file: Path, row: Row) -> tuple[int, int] | None:
+    """Return device and inode of a row's file, None if it is gone or has other bytes as far as size and time tell."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    has_same_time = is_list(row.source) or row.modified_at in (0, status.st_mtime_ns)  # lists have times of their own
+    is_same = status.st_size == row.bytes and has_same_time
+    return (status.st_dev, status.st_ino) if is_same else None

@@ -57,14 +57,14 @@ def scheme(text: str) -> str | None:
 def folder_source(folder: str) -> str:
     """Return the `source` of a folder's rows: its path, with a slash if it could be mistaken for a list."""
     text = to_text(folder)
-    return f"{text}/" if _is_list(text) else text
+    return f"{text}/" if is_list(text) else text
 
 
 def located(source: str, path: str) -> str:
     """Return the absolute path of a row's image, or its address if it is not a file on this machine."""
     if source in ("", UPLOAD):
         return path
-    if not _is_list(source):
+    if not is_list(source):
         return f"{source.removesuffix('/')}/{path}"
     kind = scheme(path)
     if kind == "file":
@@ -121,5 +121,6 @@ def local_file(source: str, path: str) -> Path | None:
     return None if source == UPLOAD or scheme(location) else Path(from_text(location))
 
 
-def _is_list(source: str) -> bool:
+def is_list(source: str) -> bool:
+    """Return whether the source of a row is a list of images."""
     return scheme(source) is None and source.lower().endswith((*LISTS, *URL_LISTS))
