@@ -1,5 +1,6 @@
 """The entry point of the command line. Each command is a module of `cli`, imported when it is called."""
 
+import errno
 import importlib
 import os
 import sys
@@ -25,6 +26,7 @@ COMMANDS = {
     "bench": "Measure the speed of decoding, network and search on this machine.",
 }
 INTERRUPTED = 130
+OUTPUT_FAULTS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 # numpy's own threads wait actively for each other and for the next matrix product, which takes processor time from
 # everything else. These commands split the work of a search themselves. numpy reads the variables when it is loaded.
@@ -72,6 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 is success, 1 some images failed, 2 the command failed, 130 Ctrl-C before its end. Commands without an end of
     their own return from a Ctrl-C by themselves.
     """
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in OUTPUT_FAULTS or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter writes again at its end
+        if error.errno == errno.EPIPE:
+            return 1  # whoever read the output has seen enough; click ends so too
+        click.echo(f"lookalike: the output cannot be written: {error.strerror}", err=True)
+        return 2
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         return commands.main(arguments, prog_name="lookalike", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:

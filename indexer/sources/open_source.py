@@ -20,6 +20,8 @@ def open_source(text: str, headers: Mapping[str, str] | None = None) -> Source:
 
     `headers` are sent to the web servers of a list. Raises UsageError, SourceUnavailable.
     """
+    if not text.strip():
+        raise UsageError(f"the name of the source is empty: {_HINT}", field="source")
     kind = scheme(text)
     if kind in ("http", "https"):
         raise UsageError(f"a web address is not a source of images: {_HINT}")

@@ -1,5 +1,6 @@
 """`lookalike search`, `tag`, `models` and `--help` as a user runs them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +128,21 @@ def test_models_lists_the_recommended_ones(lookalike):
     default = models["tf_efficientnet_lite0"]
     assert (default["weights"], default["dimension"], default["input_size"]) == ("packaged", 1280, 224)
     assert default["parameters"] == 4_652_008
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_output_that_cannot_be_written_is_one_sentence():
+    command = [sys.executable, "-m", "lookalike", "--help"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "lookalike: the output cannot be written: No space left on device\n"
+
+
+def test_a_reader_that_has_seen_enough_needs_no_word():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "lookalike", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

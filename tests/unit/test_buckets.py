@@ -237,6 +237,8 @@ def test_sources_are_told_apart_by_looking(tmp_path, monkeypatch):
         ("a.jpg", "is neither a folder nor a list of images: name a folder"),
         ("https://example.org/a", "a web address is not a source"),
         ("nothing", "there is no folder"),
+        ("", "the name of the source is empty: name a folder"),
+        (" ", "the name of the source is empty: name a folder"),
         ("nothing.csv", "there is no list"),
     ],
 )
