@@ -19,6 +19,8 @@ from embeddings.errors import ModelError
 from embeddings.models.model import Model
 from embeddings.settings import Settings
 from indexer.pipeline.index_source import index_source
+from indexer.pipeline.lister import chunks
+from indexer.pipeline.pipeline import GROUP
 from indexer.pipeline.reader import Content, read_ahead
 from indexer.sources.base import Reference
 from indexer.sources.folder import Folder
@@ -86,7 +88,8 @@ def _measure(photos: Folder, settings: Settings, scratch: Settings) -> Measures:
     contents = [c.data for _, c in read_ahead(photos, files, settings.max_bytes) if isinstance(c, Content)]
     with progress_bar(4, "measuring", "steps") as bar, store_of(scratch) as store, Embedder(settings) as embedder:
         embedder.embed(contents[:BATCH])
-        decode = _rate(lambda: [f.exception() for f in [embedder.submit(data) for data in contents]], len(contents))
+        groups = list(chunks(contents, GROUP))
+        decode = _rate(lambda: [f.result() for f in [embedder.submit_group(group) for group in groups]], len(contents))
         bar.update()
         network = _networks(settings)
         bar.update()
