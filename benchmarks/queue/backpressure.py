@@ -32,6 +32,7 @@ from indexer.open_jobs import open_queue
 from indexer.queue.redis_jobs import RedisJobs
 from indexer.sources.folder import Folder
 
+LOOK_SECONDS = 0.1
 PART = 4096  # bytes passed on in one go
 MEGABYTE = 1_000_000
 
@@ -68,7 +69,7 @@ def measured(source: Folder, bench: Bench, jobs: RedisJobs, uri: str) -> dict[st
     """Index the folder with a new worker whose Milvus is at `uri`; return seconds and megabytes."""
     with workers(1, jobs, LOOKALIKE_MILVUS_URI=uri) as (process,):
         seen = [tree_pss(process.pid)]
-        job = indexed(source, bench, jobs, lambda: seen.append(tree_pss(process.pid)))
+        job = indexed(source, bench, jobs, lambda: seen.append(tree_pss(process.pid)), LOOK_SECONDS)
     megabytes = {"idle_mb": round(seen[0] / MEGABYTE), "peak_mb": round(max(seen) / MEGABYTE)}
     return {"images": job.found, "seconds": round(job.seconds, 1), **megabytes}
 

@@ -12,6 +12,7 @@ process or the workers, with their decode processes, and of Redis. Shares and ra
 
 import os
 import statistics
+import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -22,7 +23,7 @@ import redis
 
 from benchmarks.common import Bench, copies, opened, photos
 from benchmarks.processes import tree_processor_seconds
-from benchmarks.queue.workers import indexed, workers
+from benchmarks.queue.workers import COLLECTION, indexed, workers
 from benchmarks.reporting import arguments, in_turns, ratios, rounded, write_results
 from embeddings.settings import read_settings
 from indexer.open_jobs import open_queue
@@ -82,10 +83,21 @@ def in_process(small: Folder, source: Folder) -> Taken:
 
 def _index_both(small: Folder, source: Folder) -> Taken:
     with opened(read_settings()) as bench:
-        bench.timed_index(small)
-        before = tree_processor_seconds(os.getpid())
-        seconds = bench.timed_index(source)
-        return seconds, tree_processor_seconds(os.getpid()) - before
+        _index(small, bench)
+        return _index(source, bench)
+
+
+def _index(source: Folder, bench: Bench) -> Taken:
+    """Return what indexing takes once the collection is there, as it is for jobs."""
+    collection = bench.store.create(COLLECTION, bench.embedder.identity)
+    try:
+        began, before = time.perf_counter(), tree_processor_seconds(os.getpid())
+        progress = bench.fill(collection, source)
+        taken = time.perf_counter() - began, tree_processor_seconds(os.getpid()) - before
+        assert progress.failed == 0, progress.failures
+        return taken
+    finally:
+        bench.store.drop(COLLECTION)
 
 
 def by_workers(number: int, small: Folder, source: Folder, bench: Bench, jobs: RedisJobs, server: redis.Redis) -> Taken:

@@ -15,7 +15,7 @@ from indexer.queue.redis_jobs import RedisJobs
 from indexer.sources.folder import Folder
 
 START_SECONDS = 120.0
-LOOK_SECONDS = 0.1
+COLLECTION = "queue_benchmark"
 
 
 @contextmanager
@@ -38,17 +38,18 @@ def workers(number: int, jobs: RedisJobs, **settings: str) -> Iterator[list["sub
             process.wait()
 
 
-def indexed(folder: Folder, bench: Bench, jobs: RedisJobs, meanwhile: Callable[[], object] = lambda: None) -> Job:
-    """Return the job that the workers have done for a folder; call `meanwhile` ten times a second."""
-    name = "queue_benchmark"
-    bench.store.create(name, bench.embedder.identity)
+def indexed(
+    folder: Folder, bench: Bench, jobs: RedisJobs, meanwhile: Callable[[], object] = lambda: None, every: float = 1.0
+) -> Job:
+    """Return the job that the workers have done for a folder; look after it and call `meanwhile` every some seconds."""
+    bench.store.create(COLLECTION, bench.embedder.identity)
     try:
-        job = jobs.start_from(folder.root, name, False, {})
+        job = jobs.start_from(folder.root, COLLECTION, False, {})
         while not job.state.ended:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(every)
             meanwhile()
             job = jobs.get(job.id)
         assert job.state is JobStatus.DONE, job
         return job
     finally:
-        bench.store.drop(name)
+        bench.store.drop(COLLECTION)
