@@ -46,7 +46,8 @@ def main() -> None:
     asked = arguments(__doc__, folder=Path, rounds=3, images=0, full_size=False)
     originals = photos(asked.folder)
     with TemporaryDirectory() as place, fresh() as bench:
-        copies(originals, Path(place), asked.images)
+        if asked.images:
+            copies(originals, Path(place), asked.images)
         results = compared(Path(place) if asked.images else asked.folder, bench, asked.rounds, asked.full_size)
         if asked.full_size:
             results["megapixels"] = sorted(megapixels(path) for path in originals)
