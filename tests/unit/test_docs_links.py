@@ -15,6 +15,8 @@ FILE = re.compile(
     r"`((?:api|cli|deploy|duplicates|embeddings|indexer|lookalike_client|store|tests)/[a-z_/]*(?:\.py)?)`"
 )
 
+BENCHMARK = re.compile(r"\bbenchmarks\.(?!md\b)[a-z_]+(?:\.[a-z_]+)*")
+
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -39,6 +41,18 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
     named = set(FILE.findall(page.read_text(encoding="utf-8")))
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+@every_page
+def test_every_benchmark_that_a_page_names_exists(page: Path) -> None:
+    named = set(BENCHMARK.findall(page.read_text(encoding="utf-8")))
+    assert {name for name in named if not module_exists(name)} == set()
+
+
+def module_exists(name: str) -> bool:
+    """Return whether `python -m` finds a module of the repository."""
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
 def test_every_package_is_on_the_map() -> None:
